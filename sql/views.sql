@@ -1,0 +1,125 @@
+-- The views that people query, over the tables of sql/schema.sql. A child row (tag, artifact, log, edge) is shown once its scope
+-- is there, or if it belongs to the run itself (ordinal 0): rows of a step that is still running may already stand in the raw
+-- tables. Two halves under UNION ALL let a condition on sid reach both sides of the semi-join; one WHERE … OR … would not.
+
+-- Which scopes are there, by their id flow.step.run.path? Of several attempts at one step all have the same id.
+CREATE OR REPLACE VIEW scopes AS
+SELECT
+  concat_ws('.', s.flow, s.step, s.run, s.path) AS id,
+  s.sid,
+  s.sid // 4294967296 AS run_number,
+  s.sid % 4294967296 AS ordinal,
+  s.flow, s.step, s.run, s.path, s.attempt, s.parent_sid, s.ref_sid, s.status, s.started_at, s.duration_ms, s.dispatch_ms,
+  s.encode_ms, s.error_message, s.error_stack, s.params, s.pushes, s.seed, s.source_hash
+FROM raw.scopes AS s;
+
+-- Which tags have scopes and runs? step is null in a tag of the run.
+CREATE OR REPLACE VIEW tags AS
+SELECT t.sid, t.flow, t.step, t.run, t.seq, t.content, t.value
+FROM raw.tags AS t
+SEMI JOIN raw.scopes AS s ON s.sid = t.sid
+UNION ALL
+SELECT t.sid, t.flow, t.step, t.run, t.seq, t.content, t.value
+FROM raw.tags AS t
+WHERE t.sid % 4294967296 = 0;
+
+-- Which artifacts do scopes keep? Of a name that was kept again only the last value.
+CREATE OR REPLACE VIEW artifacts AS
+SELECT a.sid, a.flow, a.step, a.run, a.seq, a.name, a.codec, a.text, a.bytes
+FROM raw.artifacts AS a
+SEMI JOIN raw.scopes AS s ON s.sid = a.sid
+ANTI JOIN raw.artifacts AS later ON later.sid = a.sid AND later.name = a.name AND later.seq > a.seq
+UNION ALL
+SELECT a.sid, a.flow, a.step, a.run, a.seq, a.name, a.codec, a.text, a.bytes
+FROM raw.artifacts AS a
+ANTI JOIN raw.artifacts AS later ON later.sid = a.sid AND later.name = a.name AND later.seq > a.seq
+WHERE a.sid % 4294967296 = 0;
+
+-- What did scopes and runs log? step is null in a message of the run.
+CREATE OR REPLACE VIEW logs AS
+SELECT l.sid, l.flow, l.step, l.run, l.seq, l.level, l.message, l."at" AS logged_at
+FROM raw.logs AS l
+SEMI JOIN raw.scopes AS s ON s.sid = l.sid
+UNION ALL
+SELECT l.sid, l.flow, l.step, l.run, l.seq, l.level, l.message, l."at" AS logged_at
+FROM raw.logs AS l
+WHERE l.sid % 4294967296 = 0;
+
+-- Which scope had to do with which other?
+CREATE OR REPLACE VIEW edges AS
+SELECT e.sid, e.flow, e.run, e.kind, e.target_sid, e.name
+FROM raw.edges AS e
+SEMI JOIN raw.scopes AS s ON s.sid = e.sid
+UNION ALL
+SELECT e.sid, e.flow, e.run, e.kind, e.target_sid, e.name
+FROM raw.edges AS e
+WHERE e.sid % 4294967296 = 0;
+
+-- How did each run go? One row a run, whose latest event decides: started_at is its first start, the duration counts from the
+-- latest start or resumption, and both end and duration are null while it runs.
+CREATE OR REPLACE VIEW runs AS
+WITH
+  events AS (
+    SELECT
+      e.run_number, e.uuid, e.slug, e.flow, e.event, e."at" AS happened_at,
+      CASE WHEN json_valid(e.details) THEN e.details END AS details,
+      -- Events of one millisecond follow each other in the order of a run's life.
+      epoch_ms(e."at") * 8 + coalesce(list_position(['started', 'ended', 'aborted', 'resumed', 'deleted'], e.event), 0) AS rank
+    FROM raw.runs AS e
+  ),
+  folded AS (
+    SELECT
+      e.run_number,
+      min(e.uuid) AS uuid,
+      min(e.slug) AS slug,
+      min(e.flow) AS flow,
+      arg_max(e.event, e.rank) AS last_event,
+      min(e.happened_at) FILTER (e.event = 'started') AS started_at,
+      arg_max(e.happened_at, e.rank) FILTER (e.event IN ('started', 'resumed')) AS last_started_at,
+      arg_max(e.event, e.rank) FILTER (e.event <> 'deleted') AS last_live_event,
+      arg_max(e.happened_at, e.rank) FILTER (e.event IN ('ended', 'aborted')) AS last_ended_at,
+      arg_min(e.details, e.rank) FILTER (e.event = 'started') AS start_details,
+      arg_max(e.details, e.rank) FILTER (e.event = 'ended') AS last_end_details
+    FROM events AS e
+    GROUP BY e.run_number
+  ),
+  counted AS (
+    SELECT s.sid // 4294967296 AS run_number, count(*) AS scopes, count(*) FILTER (s.status = 'error') AS errors
+    FROM raw.scopes AS s
+    GROUP BY s.sid // 4294967296
+  ),
+  tagged AS (
+    SELECT t.sid // 4294967296 AS run_number, list({'content': t.content, 'value': t.value} ORDER BY t.seq) AS tags
+    FROM raw.tags AS t
+    WHERE t.sid % 4294967296 = 0
+    GROUP BY t.sid // 4294967296
+  )
+SELECT
+  f.run_number,
+  f.uuid,
+  f.slug,
+  f.flow,
+  CASE
+    WHEN f.last_event IN ('deleted', 'aborted') THEN f.last_event
+    WHEN f.last_event = 'ended' THEN coalesce(json_extract_string(f.last_end_details, '$.state'), 'finished')
+    ELSE 'running'
+  END AS state,
+  f.started_at,
+  CASE WHEN f.last_live_event IN ('ended', 'aborted') THEN f.last_ended_at END AS ended_at,
+  CAST(
+    CASE f.last_live_event
+      WHEN 'ended' THEN coalesce(
+        CAST(json_extract_string(f.last_end_details, '$.durationMs') AS DOUBLE),
+        epoch_ms(f.last_ended_at) - epoch_ms(f.last_started_at)
+      )
+      WHEN 'aborted' THEN epoch_ms(f.last_ended_at) - epoch_ms(f.last_started_at)
+    END AS DOUBLE
+  ) AS duration_ms,
+  coalesce(c.scopes, 0) AS scopes,
+  coalesce(c.errors, 0) AS errors,
+  coalesce(t.tags, []) AS tags,
+  f.start_details,
+  CASE WHEN f.last_live_event = 'ended' THEN f.last_end_details END AS end_details
+FROM folded AS f
+LEFT JOIN counted AS c ON c.run_number = f.run_number
+LEFT JOIN tagged AS t ON t.run_number = f.run_number;

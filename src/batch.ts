@@ -1,0 +1,249 @@
+import {
+  Binary,
+  Bool,
+  type Data,
+  type DataType,
+  Field,
+  Float64,
+  Int32,
+  Int64,
+  List,
+  makeData,
+  makeVector,
+  RecordBatch,
+  Schema,
+  Struct,
+  Table,
+  TimestampMillisecond,
+  Utf8,
+  type Vector,
+  vectorFromArray,
+} from 'apache-arrow';
+import { ConstantColumn, ListColumn, NumberColumn } from './columns.ts';
+import { MarqueError } from './error.ts';
+import { columnsOf, type ColumnType, type Row, type TableName } from './schema.ts';
+
+/** The columns of one table, by name, as the engine fills them. */
+export type TableColumns = Readonly<Record<string, NumberColumn | ListColumn<string> | ListColumn<Uint8Array> | ConstantColumn>>;
+
+/** Arrow offsets are 32-bit: a column of one batch holds at most this many bytes. */
+const mostBytes = 2 ** 31 - 1;
+
+const arrowTypes: Readonly<Record<ColumnType, DataType>> = {
+  bigint: new Int64(),
+  integer: new Int32(),
+  double: new Float64(),
+  text: new Utf8(),
+  bytes: new Binary(),
+  timestamp: new TimestampMillisecond(),
+};
+
+/** The Arrow schema of a table: the types that `sql/schema.sql` declares, all columns nullable. */
+export function arrowSchema(table: TableName): Schema {
+  return new Schema(columnsOf(table).map(([name, type]) => new Field(name, arrowTypes[type], true)));
+}
+
+/**
+ * Copies the first `length` rows of a table's columns into an Arrow record batch. Buffers are laid out by hand: Arrow's
+ * builders cost ten times as much. The columns may grow on meanwhile.
+ */
+export function recordBatch(table: TableName, columns: TableColumns, length: number): RecordBatch {
+  const schema = arrowSchema(table);
+  const children = columnsOf(table).map(([name, type]) => {
+    const column = columns[name];
+    if (column === undefined || column.length < length) throw new RangeError(`table ${table} has ${length} rows, its column ${name} fewer`);
+    if (column instanceof ConstantColumn) return constantData(`${table}.${name}`, column.value, length);
+    if (column instanceof ListColumn) return listData(`${table}.${name}`, type, column, length);
+    return numberData(type, column, length);
+  });
+  return new RecordBatch(schema, makeData({ type: new Struct(schema.fields), length, nullCount: 0, children }));
+}
+
+function numberData(type: ColumnType, column: NumberColumn, length: number): Data {
+  const nulls = nullBitmap(length, (row) => column.valid[row] === 1);
+  const values = column.values.subarray(0, length);
+  const common = { length, ...nulls };
+  switch (type) {
+    case 'bigint':
+      return makeData({ type: new Int64(), data: int64(values), ...common });
+    case 'timestamp':
+      return makeData({ type: new TimestampMillisecond(), data: int64(values), ...common });
+    case 'integer':
+      return makeData({ type: new Int32(), data: Int32Array.from(values), ...common });
+    default:
+      return makeData({ type: new Float64(), data: values.slice(), ...common });
+  }
+}
+
+/** Integral doubles as 64-bit integers, two 32-bit words each: no BigInt is made. */
+function int64(values: Float64Array): BigInt64Array {
+  const words = new Int32Array(values.length * 2);
+  for (let row = 0; row < values.length; row++) {
+    const value = values[row] as number;
+    words[2 * row] = value; // wraps modulo 2^32
+    words[2 * row + 1] = Math.floor(value / 2 ** 32);
+  }
+  return new BigInt64Array(words.buffer);
+}
+
+function listData(label: string, type: ColumnType, column: ListColumn<string> | ListColumn<Uint8Array>, length: number): Data {
+  const nulls = nullBitmap(length, (row) => column.values[row] !== null);
+  const offsets = new Int32Array(length + 1);
+  const slab = new Slab(label);
+  let previous: string | Uint8Array | null = null;
+  for (let row = 0; row < length; row++) {
+    const value = column.values[row] as string | Uint8Array | null;
+    if (value !== null && value === previous) slab.repeat();
+    else if (value !== null) slab.append(value);
+    previous = value;
+    offsets[row + 1] = slab.length;
+  }
+  const common = { length, valueOffsets: offsets, data: slab.bytes(), ...nulls };
+  return type === 'bytes' ? makeData({ type: new Binary(), ...common }) : makeData({ type: new Utf8(), ...common });
+}
+
+function constantData(label: string, value: string, length: number): Data {
+  const bytes = new TextEncoder().encode(value);
+  if (bytes.length * length > mostBytes) tooLong(label);
+  const data = new Uint8Array(bytes.length * length);
+  const valueOffsets = new Int32Array(length + 1);
+  for (let row = 0; row < length; row++) {
+    data.set(bytes, row * bytes.length);
+    valueOffsets[row + 1] = (row + 1) * bytes.length;
+  }
+  return makeData({ type: new Utf8(), length, nullCount: 0, valueOffsets, data });
+}
+
+function nullBitmap(length: number, valid: (row: number) => boolean): { nullCount: number; nullBitmap: Uint8Array | null } {
+  const bitmap = new Uint8Array((length + 7) >> 3);
+  let nullCount = 0;
+  for (let row = 0; row < length; row++) {
+    if (valid(row)) bitmap[row >> 3] = (bitmap[row >> 3] as number) | (1 << (row & 7));
+    else nullCount++;
+  }
+  return nullCount === 0 ? { nullCount, nullBitmap: null } : { nullCount, nullBitmap: bitmap };
+}
+
+/** The bytes of one text or binary column, end to end. */
+class Slab {
+  readonly #label: string;
+  readonly #encoder = new TextEncoder();
+  #bytes = new Uint8Array(4_096);
+  #last = 0; // where the latest value begins
+  length = 0;
+
+  constructor(label: string) {
+    this.#label = label;
+  }
+
+  append(value: string | Uint8Array): void {
+    this.#last = this.length;
+    if (typeof value === 'string') {
+      this.#reserve(value.length * 3); // no UTF-16 unit takes more than three bytes of UTF-8
+      this.length += this.#encoder.encodeInto(value, this.#bytes.subarray(this.length)).written;
+    } else {
+      this.#reserve(value.length);
+      this.#bytes.set(value, this.length);
+      this.length += value.length;
+    }
+    if (this.length > mostBytes) tooLong(this.#label);
+  }
+
+  /** The latest value once more. */
+  repeat(): void {
+    const end = this.length;
+    this.#reserve(end - this.#last);
+    this.#bytes.copyWithin(end, this.#last, end);
+    this.length += end - this.#last;
+    this.#last = end;
+    if (this.length > mostBytes) tooLong(this.#label);
+  }
+
+  bytes(): Uint8Array {
+    return this.#bytes.slice(0, this.length);
+  }
+
+  #reserve(more: number): void {
+    if (this.length + more <= this.#bytes.length) return;
+    const grown = new Uint8Array(Math.max(this.#bytes.length * 2, this.length + more));
+    grown.set(this.#bytes.subarray(0, this.length));
+    this.#bytes = grown;
+  }
+}
+
+function tooLong(label: string): never {
+  throw new MarqueError('VALUE_INVALID', `one batch holds more than 2 GiB in ${label}: lower the flush size in bytes`);
+}
+
+/** Values of one column on their way into an Arrow table. A null type leaves it to Arrow to infer one from the values. */
+export interface TableColumn {
+  readonly name: string;
+  readonly type: ColumnType | null;
+  readonly values: readonly unknown[];
+}
+
+/** An Arrow table of the given columns. Integers beyond 2^53 must not be among the values of a `bigint` column. */
+export function tableOf(columns: readonly TableColumn[]): Table {
+  return new Table(Object.fromEntries(columns.map((column) => [column.name, vectorOf(column)])));
+}
+
+function vectorOf({ name, type, values }: TableColumn): Vector {
+  if (type === null) return vectorFromArray(values, inferred(values));
+  if (type === 'text' || type === 'bytes') {
+    const list = new ListColumn<string>();
+    for (const value of values) list.push(value as string | null);
+    return makeVector(listData(name, type, list, values.length));
+  }
+  const numbers = new NumberColumn();
+  for (const value of values) numbers.push(value === null ? null : Number(value));
+  return makeVector(numberData(type, numbers, values.length));
+}
+
+/** The Arrow type of nested or boolean values; texts where they are of several kinds, or none is there. */
+function inferred(values: readonly unknown[]): DataType {
+  const some = values.filter((value) => value !== null && value !== undefined);
+  const kinds = new Set(some.map((value) => (Array.isArray(value) ? 'list' : value instanceof Date ? 'date' : typeof value)));
+  const [kind] = kinds;
+  if (kinds.size !== 1) return new Utf8();
+  if (kind === 'boolean') return new Bool();
+  if (kind === 'number') return new Float64();
+  if (kind === 'bigint') return new Int64();
+  if (kind === 'date') return new TimestampMillisecond();
+  if (kind === 'list') return new List(new Field('item', inferred((some as unknown[][]).flat()), true));
+  if (kind !== 'object') return new Utf8();
+  const names = new Set((some as object[]).flatMap((value) => Object.keys(value)));
+  const member = (name: string): unknown[] => (some as Record<string, unknown>[]).map((value) => value[name]);
+  return new Struct(Array.from(names, (name) => new Field(name, inferred(member(name)), true)));
+}
+
+/** One row of a record batch as plain data. */
+export function rowOf<T extends TableName>(table: T, batch: RecordBatch, index: number): Row<T> {
+  const row: Record<string, unknown> = {};
+  columnsOf(table).forEach(([name], column) => {
+    const value: unknown = batch.getChildAt(column)?.get(index) ?? null;
+    row[name] = typeof value === 'bigint' ? Number(value) : value;
+  });
+  return row as Row<T>;
+}
+
+/** The rows of a record batch, in order. */
+export function* rowsOf<T extends TableName>(table: T, batch: RecordBatch): Generator<Row<T>> {
+  for (let index = 0; index < batch.numRows; index++) yield rowOf(table, batch, index);
+}
+
+/** The raw buffers of one column of a record batch, for whoever copies them into DuckDB. `offsets` is null for fixed widths. */
+export interface ColumnBuffers {
+  readonly values: BigInt64Array | Int32Array | Float64Array | Uint8Array;
+  readonly offsets: Int32Array | null;
+  /** Arrow's validity: bit `row & 7` of byte `row >> 3` is 1 where there is a value; null where there is one everywhere. */
+  readonly validity: Uint8Array | null;
+}
+
+export function buffersOf(batch: RecordBatch, column: number): ColumnBuffers {
+  const data = batch.data.children[column] as Data;
+  return {
+    values: data.values as ColumnBuffers['values'],
+    offsets: (data.valueOffsets as Int32Array | undefined) ?? null,
+    validity: data.nullCount === 0 ? null : data.nullBitmap,
+  };
+}

@@ -1,0 +1,51 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { format } from 'node:util';
+import type { LogLevel } from './log.ts';
+
+/** Where the console's lines go while a step runs. */
+export interface CaptureSink {
+  log(message: string, level: LogLevel): void;
+  readonly hasEnded: boolean;
+}
+
+const levels = { debug: 'debug', error: 'error', info: 'info', log: 'info', trace: 'trace', warn: 'warning' } as const;
+
+const current = new AsyncLocalStorage<CaptureSink>();
+let users = 0;
+let restore: (() => void) | null = null;
+
+/** Runs a step so that what it writes to the console, also after an await, is logged on it as well as printed. */
+export function captured<T>(sink: CaptureSink, run: () => T): T {
+  return current.run(sink, run);
+}
+
+/**
+ * Makes the console's methods look for the step that calls them, until the returned function is called. Concurrent steps never mix:
+ * the step is found through its asynchronous context. Flows that run at the same time share one patch.
+ */
+export function captureConsole(): () => void {
+  if (users++ === 0) restore = patch();
+  let ended = false;
+  return () => {
+    if (ended) return;
+    ended = true;
+    if (--users === 0) restore?.();
+  };
+}
+
+function patch(): () => void {
+  const undo = Object.entries(levels).map(([method, level]) => {
+    const name = method as keyof typeof levels;
+    const original = console[name];
+    const patched = (...args: unknown[]): void => {
+      const sink = current.getStore();
+      if (sink !== undefined && !sink.hasEnded) sink.log(format(...args), level);
+      original.apply(console, args);
+    };
+    console[name] = patched;
+    return () => {
+      if (console[name] === patched) console[name] = original; // else somebody patched on top, who calls ours
+    };
+  });
+  return () => undo.forEach((one) => one());
+}

@@ -1,0 +1,213 @@
+import { type DuckDBConnection, type DuckDBExtractedStatements, type DuckDBPreparedStatement, StatementType } from './binding.ts';
+import { type ErrorCode, MarqueError, messageOf, show } from './error.ts';
+import { leavable } from './leave.ts';
+import { bindValues } from './parameters.ts';
+import { Queue } from './queue.ts';
+import { refuseNul } from './quote.ts';
+import { refusal } from './readonly.ts';
+import { readResult } from './result.ts';
+import type { Result, SqlValue, Statement } from './store.ts';
+
+/** DuckDB works on libuv's four threads: with more than two queries there, reading a file waits for a query. */
+export const inFlight = new Queue(2);
+
+/** What a database shares with its connections. */
+export interface Shared {
+  /** For messages. */
+  readonly label: string;
+  /** Whether it lives in a file. */
+  readonly file: boolean;
+  /** After a fatal error DuckDB refuses everything until the database has been opened again. */
+  fatal: Error | null;
+}
+
+/** Runs one statement with bound values and gives its whole result. */
+export type Run = (text: string, values?: readonly SqlValue[]) => Promise<Result>;
+
+/**
+ * One connection with a queue of its own: what is called first runs first, one at a time, to its end. Inside a job of
+ * `exclusive` or `transaction` use the `run` it is given: other calls on the same connection would wait for the job for ever.
+ */
+export class Connection {
+  readonly #connection: DuckDBConnection;
+  readonly #shared: Shared;
+  readonly #whenClosed: () => void;
+  readonly #queue = new Queue(1);
+  #closing: Promise<void> | null = null;
+
+  constructor(connection: DuckDBConnection, shared: Shared, whenClosed: () => void) {
+    this.#connection = connection;
+    this.#shared = shared;
+    this.#whenClosed = whenClosed;
+  }
+
+  /**
+   * One statement of ours; `$1`, `$2`, … are bound.
+   * @throws MarqueError `DATABASE_FAILED` with DuckDB's error as `cause`, `VALUE_INVALID` for a value that cannot be bound.
+   */
+  run(text: string, values: readonly SqlValue[] = []): Promise<Result> {
+    return this.#add(() => this.#run(text, values));
+  }
+
+  /** Several statements of ours without values, such as a schema; they run one by one, not in a transaction. */
+  script(text: string): Promise<void> {
+    return this.#add(() =>
+      this.#guard(text, async () => {
+        const extracted = await this.#extract(text);
+        for (let index = 0; index < extracted.count; index++) {
+          await this.#prepared(await extracted.prepare(index), (prepared) => prepared.run());
+        }
+      }),
+    );
+  }
+
+  /** Several statements between which nothing else runs on this connection. `run` is dead once the job has ended. */
+  exclusive<T>(job: (run: Run) => Promise<T>): Promise<T> {
+    return this.#add(() => this.#job(job));
+  }
+
+  /** `exclusive` between BEGIN and COMMIT; anything thrown by the job or by COMMIT leaves the database as it was. */
+  transaction<T>(job: (run: Run) => Promise<T>): Promise<T> {
+    return this.#add(async () => {
+      await this.#run('BEGIN', [], true);
+      try {
+        const value = await this.#job(job);
+        await this.#run('COMMIT', [], true);
+        return value;
+      } catch (error) {
+        // A COMMIT that failed has rolled back by itself, and the first error is the one that tells.
+        await this.#run('ROLLBACK', [], true).catch(() => undefined);
+        throw error;
+      }
+    });
+  }
+
+  /**
+   * Text from a user: exactly one SELECT that only reads. `before` are statements of ours that run just before it.
+   * @throws MarqueError `SQL_INVALID` with DuckDB's message when it is anything else, or when DuckDB cannot run it.
+   */
+  select(statement: Statement, before: readonly Statement[] = []): Promise<Result> {
+    return this.#add(async () => {
+      const { text, values } = statement;
+      if (text.includes('\0')) throw new MarqueError('SQL_INVALID', `${show(text)} contains a NUL character`);
+      await this.#refuseHarm(text);
+      for (const each of before) await this.#run(each.text, each.values);
+      return this.#guard(text, () => this.#select(text, values), 'SQL_INVALID');
+    });
+  }
+
+  /** Waits for everything that was called before, then disconnects. Idempotent. */
+  close(): Promise<void> {
+    return (this.#closing ??= this.#close());
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #close(): Promise<void> {
+    await this.#queue.drain();
+    this.#connection.closeSync();
+    this.#whenClosed();
+  }
+
+  /** Every use of the native connection goes through here, so none overlaps another or `close`. */
+  #add<T>(job: () => Promise<T>): Promise<T> {
+    if (this.#closing !== null) {
+      return Promise.reject(new MarqueError('STORE_CLOSED', `a connection to the database ${this.#shared.label} was used after it was closed`));
+    }
+    return this.#queue.add(job);
+  }
+
+  async #job<T>(job: (run: Run) => Promise<T>): Promise<T> {
+    const statements = new Queue(1);
+    let ended = false;
+    const run: Run = (text, values = []) => {
+      if (!ended) return statements.add(() => this.#run(text, values));
+      return Promise.reject(new MarqueError('DATABASE_FAILED', `the job had ended when it ran ${show(text)}: await every statement`));
+    };
+    try {
+      return await job(run);
+    } finally {
+      ended = true;
+      await statements.drain();
+    }
+  }
+
+  #run(text: string, values: readonly SqlValue[], transaction = false): Promise<Result> {
+    return this.#guard(text, async () => {
+      const extracted = await this.#extract(text);
+      if (extracted.count !== 1) throw new RangeError(`expected one statement, got ${extracted.count}`);
+      return this.#prepared(await extracted.prepare(0), async (prepared) => {
+        const isTransaction = prepared.statementType === StatementType.TRANSACTION;
+        if (isTransaction !== transaction) throw new RangeError('transactions go through transaction()');
+        bindValues(prepared, values);
+        return readResult(await prepared.run());
+      });
+    });
+  }
+
+  async #select(text: string, values: readonly SqlValue[]): Promise<Result> {
+    const extracted = await this.#extract(text);
+    if (extracted.count !== 1) throw new RangeError(`expected one SELECT, got ${extracted.count} statements`);
+    return this.#prepared(await extracted.prepare(0), async (prepared) => {
+      const type = prepared.statementType;
+      if (type !== StatementType.SELECT) throw new RangeError(`expected a SELECT, got ${StatementType[type]}`);
+      bindValues(prepared, values);
+      return readResult(await prepared.run());
+    });
+  }
+
+  /** Looks at a user's text before DuckDB plans it: planning alone may call functions and open files. */
+  async #refuseHarm(text: string): Promise<void> {
+    const { values } = await this.#run('SELECT json_serialize_sql($1::VARCHAR)', [text]);
+    const serialized = values[0]?.[0] as string;
+    const { error, error_message: message } = JSON.parse(serialized) as { error: boolean; error_message?: string };
+    const refused = error ? message : refusal(serialized, this.#shared.file);
+    if (refused) throw new MarqueError('SQL_INVALID', `only one SELECT that reads can be run: ${refused}`);
+  }
+
+  async #extract(text: string): Promise<DuckDBExtractedStatements> {
+    try {
+      return await this.#connection.extractStatements(refuseNul(text));
+    } catch (error) {
+      // What the bindings say of a text without any statement.
+      if (messageOf(error) === 'Error in native callback') throw new RangeError('there is no statement in it');
+      throw error;
+    }
+  }
+
+  /** A prepared statement never leaves this function: destroying one that runs crashes the process. */
+  async #prepared<T>(prepared: DuckDBPreparedStatement, use: (prepared: DuckDBPreparedStatement) => Promise<T>): Promise<T> {
+    try {
+      return await use(prepared);
+    } finally {
+      prepared.destroySync();
+    }
+  }
+
+  async #guard<T>(text: string, job: () => Promise<T>, code: ErrorCode = 'DATABASE_FAILED'): Promise<T> {
+    if (this.#shared.fatal !== null) throw invalidated(this.#shared);
+    try {
+      return await inFlight.add(() => leavable(job));
+    } catch (error) {
+      if (error instanceof MarqueError) throw error;
+      const message = messageOf(error).replace(/^Failed to extract statements: /, '');
+      if (isFatal(message)) {
+        this.#shared.fatal ??= error as Error;
+        throw invalidated(this.#shared);
+      }
+      if (code === 'SQL_INVALID') throw new MarqueError(code, message, { cause: error });
+      throw new MarqueError(code, `DuckDB failed on ${show(text, 200)}: ${message}`, { cause: error });
+    }
+  }
+}
+
+function isFatal(message: string): boolean {
+  return /^FATAL Error|database has been invalidated/.test(message);
+}
+
+function invalidated({ label, fatal }: Shared): MarqueError {
+  const message = `the database ${label} stopped at a fatal error and must be opened again; what was acknowledged is safe: ${messageOf(fatal)}`;
+  return new MarqueError('DATABASE_FAILED', message, { cause: fatal });
+}

@@ -1,0 +1,158 @@
+import type { Connection } from './duckdb.ts';
+import { compileSearch, compileTagCandidates } from './compile.ts';
+import { MarqueError } from './error.ts';
+import { acceptTags } from './evaluate.ts';
+import type { Search } from './search.ts';
+import type { EncodedArtifact, Result, ScopeRecord, Snapshot, Statement, Status } from './store.ts';
+import type { Tag } from './tag.ts';
+
+export interface SqlSnapshotOptions {
+  /** Its schema `raw` holds the six tables, its schema `main` the views. Others may use it between two calls. */
+  readonly connection: Connection;
+  /** Run right before each query, without anything between: they put the connection into the state of this snapshot. */
+  readonly before: readonly Statement[];
+  /** Called once, after the last query has settled. */
+  release(): void | Promise<void>;
+}
+
+/** A snapshot of any storage that DuckDB can read: searches are compiled, scopes are read with one SELECT a table. */
+export class SqlSnapshot implements Snapshot {
+  readonly #options: SqlSnapshotOptions;
+  readonly #underWay = new Set<Promise<unknown>>();
+  #released: Promise<void> | null = null;
+
+  constructor(options: SqlSnapshotOptions) {
+    this.#options = options;
+  }
+
+  async find(search: Search): Promise<readonly number[]> {
+    if (search.where === null) return await this.#find(compileSearch(search));
+    const [candidates] = await this.#query([compileTagCandidates(search)]);
+    return await this.#find(compileSearch(search, acceptTags(search.where, tagsIn(candidates as Result))));
+  }
+
+  async read(sids: readonly number[]): Promise<readonly ScopeRecord[]> {
+    if (sids.length === 0) return [];
+    const [scopes, tags, logs, artifacts] = (await this.#query(readings(sids))) as [Result, Result, Result, Result];
+    const tagsOf = grouped(tags, ([, content, value]) => ({ content, value }) as Tag);
+    const logsOf = grouped(logs, ([, level, message, at]) => ({ level, message, at }) as ScopeRecord['logs'][number]);
+    const artifactsOf = grouped(artifacts, ([, name, codec, text, bytes]) => ({ name, codec, text, bytes }) as EncodedArtifact);
+    const found = new Map<number, ScopeRecord>();
+    for (const row of rowsOf(scopes)) {
+      const sid = row[0] as number;
+      found.set(sid, {
+        ...scopeOf(row),
+        tags: tagsOf.get(sid) ?? [],
+        logs: logsOf.get(sid) ?? [],
+        artifacts: latestByName(artifactsOf.get(sid) ?? []),
+      });
+    }
+    return sids.flatMap((sid) => found.get(sid) ?? []);
+  }
+
+  async select(statement: Statement): Promise<Result> {
+    return await this.#use(() => this.#options.connection.select(statement, this.#options.before));
+  }
+
+  async release(): Promise<void> {
+    this.#released ??= Promise.allSettled(this.#underWay).then(() => this.#options.release());
+    await this.#released;
+  }
+
+  async #find(statement: Statement): Promise<readonly number[]> {
+    const [result] = await this.#query([statement]);
+    return (result as Result).values[0] as number[];
+  }
+
+  /** Runs statements of ours one after another, in the state of this snapshot. */
+  async #query(statements: readonly Statement[]): Promise<readonly Result[]> {
+    const { connection, before } = this.#options;
+    return await this.#use(() =>
+      connection.exclusive(async (run) => {
+        for (const { text, values } of before) await run(text, values);
+        const results: Result[] = [];
+        for (const { text, values } of statements) results.push(await run(text, values));
+        return results;
+      }),
+    );
+  }
+
+  async #use<T>(job: () => Promise<T>): Promise<T> {
+    if (this.#released !== null) throw new MarqueError('STORE_CLOSED', 'this snapshot of the store has been released: take a new one');
+    const running = job();
+    this.#underWay.add(running);
+    try {
+      return await running;
+    } finally {
+      this.#underWay.delete(running);
+    }
+  }
+}
+
+/** One SELECT each for scopes, tags, logs and artifacts. The range prunes files and row groups, which the list does not. */
+function readings(sids: readonly number[]): readonly Statement[] {
+  const values = [sids.map(BigInt), BigInt(least(sids)), BigInt(greatest(sids))];
+  const these = 'sid BETWEEN $2 AND $3 AND sid IN (SELECT unnest($1::BIGINT[]))';
+  const scopeColumns = `sid, flow, run, step, path, attempt, parent_sid, ref_sid, status, epoch_ms(started_at), duration_ms,
+    error_message, error_stack, params`;
+  return [
+    { text: `SELECT ${scopeColumns} FROM raw.scopes WHERE ${these}`, values },
+    { text: `SELECT sid, content, value FROM raw.tags WHERE ${these} ORDER BY sid, seq`, values },
+    { text: `SELECT sid, level, message, epoch_ms("at") FROM raw.logs WHERE ${these} ORDER BY sid, seq`, values },
+    { text: `SELECT sid, name, codec, text, bytes FROM raw.artifacts WHERE ${these} ORDER BY sid, seq`, values },
+  ];
+}
+
+function scopeOf(row: readonly unknown[]): Omit<ScopeRecord, 'tags' | 'logs' | 'artifacts'> {
+  const [sid, flow, run, step, path, attempt, parentSid, refSid, status, startedAt, durationMs, errorMessage, errorStack, params] = row;
+  return {
+    sid: sid as number,
+    flow: flow as string,
+    run: run as string,
+    step: step as string,
+    path: path as string,
+    attempt: attempt as number,
+    parentSid: parentSid as number | null,
+    refSid: refSid as number | null,
+    status: status as Status,
+    startedAt: startedAt as number,
+    durationMs: durationMs as number,
+    errorMessage: errorMessage as string | null,
+    errorStack: errorStack as string | null,
+    params: params as string | null,
+  };
+}
+
+/** The rows of a result by their first column, a sid, in the order of the result. */
+function grouped<T>(result: Result, make: (row: readonly unknown[]) => T): ReadonlyMap<number, readonly T[]> {
+  const groups = new Map<number, T[]>();
+  for (const row of rowsOf(result)) {
+    const sid = row[0] as number;
+    const group = groups.get(sid);
+    if (group === undefined) groups.set(sid, [make(row)]);
+    else group.push(make(row));
+  }
+  return groups;
+}
+
+/** Of artifacts with the same name the last one, where the first of them stood. */
+function latestByName(artifacts: readonly EncodedArtifact[]): readonly EncodedArtifact[] {
+  return [...new Map(artifacts.map((artifact) => [artifact.name, artifact])).values()];
+}
+
+function* tagsIn({ values: [contents = [], numbers = [] ] }: Result): Generator<Tag> {
+  for (let row = 0; row < contents.length; row++) yield { content: contents[row] as string, value: numbers[row] as number | null };
+}
+
+function* rowsOf(result: Result): Generator<readonly unknown[]> {
+  for (let row = 0; row < result.rowCount; row++) yield result.values.map((column) => column[row]);
+}
+
+/** Not `Math.min(...sids)`: a call takes only so many arguments. */
+function least(sids: readonly number[]): number {
+  return sids.reduce((a, b) => Math.min(a, b));
+}
+
+function greatest(sids: readonly number[]): number {
+  return sids.reduce((a, b) => Math.max(a, b));
+}

@@ -1,0 +1,141 @@
+import { randomUUID } from 'node:crypto';
+import { link, mkdir, open, rename, rm, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { MarqueError, messageOf, show } from '../error.ts';
+
+/**
+ * File operations that are on the disk when they resolve, and leave a file whole or absent if the process or the machine
+ * dies at any point. What they leave behind then is at most a hidden file (a leading dot, ending in `.inprogress`), which no
+ * reader looks at. All of them raise STORE_UNWRITABLE, with the system's error as cause.
+ */
+
+/** Writes a file, or replaces it in one step: a reader sees the content before or after, never a part. */
+export async function writeWhole(path: string, content: string | Uint8Array): Promise<void> {
+  await writing(path, async () => {
+    const temporary = temporaryBeside(path);
+    await writeAndSync(temporary, content);
+    await renameAndSync(temporary, path);
+  });
+}
+
+/**
+ * Creates a file whole, unless there is one of this name: then nothing is written and the answer is false. Of several
+ * processes that try at once exactly one gets true, which `rename` could not promise: it needs a file system with hard links.
+ */
+export async function putIfAbsent(path: string, content: string | Uint8Array): Promise<boolean> {
+  return await writing(path, async () => {
+    const temporary = temporaryBeside(path);
+    await writeAndSync(temporary, content);
+    return await linkAndSync(temporary, path);
+  });
+}
+
+/** Gives a file that somebody else wrote its final name, replacing what was there. Its content is synced first. */
+export async function publish(temporary: string, path: string): Promise<void> {
+  await writing(path, async () => {
+    await syncFile(temporary);
+    await renameAndSync(temporary, path);
+  });
+}
+
+/** `publish` for a name that several processes want: false, and the temporary file is gone, where there is one already. */
+export async function publishIfAbsent(temporary: string, path: string): Promise<boolean> {
+  return await writing(path, async () => {
+    await syncFile(temporary);
+    return await linkAndSync(temporary, path);
+  });
+}
+
+/** Creates a folder with its parents; nothing happens where it is there. A file of that name raises STORE_PATH. */
+export async function makeFolder(path: string): Promise<void> {
+  await writing(path, async () => {
+    if (await makeEntry(path)) return;
+    const parent = dirname(path);
+    if (parent !== path) await makeFolder(parent);
+    if (!(await makeEntry(path))) throw new Error('its parent is there, and yet the system finds no place for it');
+  });
+}
+
+/** Makes the names in a folder durable: what was created, renamed or removed there. */
+export async function syncFolder(folder: string): Promise<void> {
+  if (process.platform === 'win32') return; // folders cannot be opened there; NTFS journals its names
+  await syncFile(folder);
+}
+
+/** A hidden name in the same folder, of the same length whatever the file is called, and never drawn twice. */
+export function temporaryBeside(path: string): string {
+  return join(dirname(path), `.${randomUUID()}.inprogress`);
+}
+
+/** Whether something thrown is a system error of one of these codes: `hasCode(error, 'ENOENT')`. */
+export function hasCode(error: unknown, ...codes: readonly string[]): boolean {
+  return error instanceof Error && 'code' in error && codes.includes(error.code as string);
+}
+
+/**
+ * Makes one folder; false where its parent is missing. Not `mkdir` with `recursive`: below `/proc` Node 20 tries that for ever, and
+ * each new folder is an entry that its own parent has to be synced for.
+ */
+async function makeEntry(path: string): Promise<boolean> {
+  try {
+    await mkdir(path);
+  } catch (error) {
+    if (hasCode(error, 'ENOENT')) return false;
+    if (!hasCode(error, 'EEXIST')) throw error;
+    if ((await stat(path)).isDirectory()) return true;
+    throw new MarqueError('STORE_PATH', `${show(path, 300)} is a file, and a folder is needed there`, { cause: error });
+  }
+  await syncFolder(dirname(path));
+  return true;
+}
+
+async function writeAndSync(path: string, content: string | Uint8Array): Promise<void> {
+  try {
+    const file = await open(path, 'wx');
+    try {
+      await file.writeFile(content);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+  } catch (error) {
+    await rm(path, { force: true }).catch(() => undefined); // the first error is the one to report
+    throw error;
+  }
+}
+
+async function syncFile(path: string): Promise<void> {
+  const file = await open(path, 'r');
+  try {
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
+
+async function renameAndSync(temporary: string, path: string): Promise<void> {
+  await rename(temporary, path);
+  await syncFolder(dirname(path));
+}
+
+async function linkAndSync(temporary: string, path: string): Promise<boolean> {
+  try {
+    await link(temporary, path);
+  } catch (error) {
+    if (hasCode(error, 'EEXIST')) return false;
+    throw error;
+  } finally {
+    await rm(temporary, { force: true }).catch(() => undefined);
+  }
+  await syncFolder(dirname(path));
+  return true;
+}
+
+async function writing<T>(path: string, job: () => Promise<T>): Promise<T> {
+  try {
+    return await job();
+  } catch (error) {
+    if (error instanceof MarqueError) throw error;
+    throw new MarqueError('STORE_UNWRITABLE', `${show(path, 300)} cannot be written: ${messageOf(error)}`, { cause: error });
+  }
+}

@@ -1,0 +1,162 @@
+import type { RecordBatch, Vector } from 'apache-arrow';
+import type { Candidate } from '../evaluate.ts';
+import { columnsOf, type Row, type TableName } from '../schema.ts';
+import type { Batch, Status } from '../store.ts';
+import type { Tag } from '../tag.ts';
+import { type ChildRows, type ChildTable, joinChildren, noChildren } from './scope-rows.ts';
+
+/**
+ * Record batches seen as rows, for the storages that answer without a database. Each record batch is indexed when it is first
+ * asked for a sid, once, whoever looks at it.
+ */
+export class MemoryRows {
+  readonly #batches: readonly Batch[];
+
+  constructor(batches: readonly Batch[]) {
+    this.#batches = batches;
+  }
+
+  /** Every scope, for `evaluateSearch`: columns are read as they are looked at. */
+  *candidates(): Generator<Candidate> {
+    for (const rows of this.#tables('scopes')) {
+      for (let index = 0; index < rows.length; index++) yield new RowCandidate(this, rows, index);
+    }
+  }
+
+  /** The row of a scope, or null where it is not among these. */
+  scope(sid: number): Row<'scopes'> | null {
+    for (const rows of this.#tables('scopes')) for (const index of rows.indexesOf(sid)) return rows.row(index);
+    return null;
+  }
+
+  /** Everything that belongs to a scope, or with ordinal 0 to a run, whether or not that is there itself. */
+  children(sid: number): ChildRows {
+    const own = {
+      artifacts: this.#rowsOf('artifacts', sid),
+      tags: this.#rowsOf('tags', sid),
+      logs: this.#rowsOf('logs', sid),
+      edges: this.#rowsOf('edges', sid),
+    };
+    return joinChildren(noChildren, own);
+  }
+
+  tags(sid: number): readonly Tag[] {
+    return this.#rowsOf('tags', sid)
+      .sort((a, b) => (a.seq as number) - (b.seq as number))
+      .map(({ content, value }) => ({ content: content as string, value }));
+  }
+
+  /** The distinct sids of a table. */
+  sids(table: 'scopes' | ChildTable): Set<number> {
+    const sids = new Set<number>();
+    for (const rows of this.#tables(table)) for (let index = 0; index < rows.length; index++) sids.add(rows.sid(index));
+    return sids;
+  }
+
+  /** All rows of a table. */
+  *all<T extends TableName>(table: T): Generator<Row<T>> {
+    for (const rows of this.#tables(table)) for (let index = 0; index < rows.length; index++) yield rows.row(index);
+  }
+
+  #rowsOf<T extends ChildTable>(table: T, sid: number): Row<T>[] {
+    const found: Row<T>[] = [];
+    for (const rows of this.#tables(table)) for (const index of rows.indexesOf(sid)) found.push(rows.row(index));
+    return found;
+  }
+
+  *#tables<T extends TableName>(table: T): Generator<TableRows<T>> {
+    for (const { tables } of this.#batches) {
+      const batch = tables[table];
+      if (batch !== undefined && batch.numRows > 0) yield tableRows(table, batch);
+    }
+  }
+}
+
+const known = new WeakMap<RecordBatch, TableRows<TableName>>();
+
+function tableRows<T extends TableName>(table: T, batch: RecordBatch): TableRows<T> {
+  let rows = known.get(batch) as TableRows<T> | undefined;
+  if (rows === undefined) known.set(batch, (rows = new TableRows(table, batch)));
+  return rows;
+}
+
+/** One table of one batch: rows by position, and by the sid in their first column. */
+class TableRows<T extends TableName> {
+  readonly length: number;
+  readonly #names: readonly string[];
+  readonly #vectors: readonly Vector[];
+  #sids: Float64Array | undefined;
+  #order: Uint32Array | undefined;
+
+  constructor(table: T, batch: RecordBatch) {
+    this.length = batch.numRows;
+    this.#names = columnsOf(table).map(([name]) => name);
+    this.#vectors = this.#names.map((_, column) => batch.getChildAt(column) as Vector);
+  }
+
+  value(column: string, index: number): string | number | Uint8Array | null {
+    const value = this.#vectors[this.#names.indexOf(column)]?.get(index) as string | number | bigint | Uint8Array | null;
+    return typeof value === 'bigint' ? Number(value) : value;
+  }
+
+  row(index: number): Row<T> {
+    return Object.fromEntries(this.#names.map((name) => [name, this.value(name, index)])) as Row<T>;
+  }
+
+  sid(index: number): number {
+    this.#sids ??= Float64Array.from((this.#vectors[0] as Vector).toArray() as BigInt64Array, Number);
+    return this.#sids[index] as number;
+  }
+
+  /** Where the rows of a sid are, in ascending order: a binary search over the positions sorted by sid. */
+  *indexesOf(sid: number): Generator<number> {
+    this.#order ??= Uint32Array.from({ length: this.length }, (_, index) => index).sort((a, b) => this.sid(a) - this.sid(b) || a - b);
+    let low = 0;
+    for (let high = this.length; low < high; ) {
+      const middle = (low + high) >>> 1;
+      if (this.sid(this.#order[middle] as number) < sid) low = middle + 1;
+      else high = middle;
+    }
+    for (; low < this.length && this.sid(this.#order[low] as number) === sid; low++) yield this.#order[low] as number;
+  }
+}
+
+class RowCandidate implements Candidate {
+  readonly #all: MemoryRows;
+  readonly #rows: TableRows<'scopes'>;
+  readonly #index: number;
+
+  constructor(all: MemoryRows, rows: TableRows<'scopes'>, index: number) {
+    this.#all = all;
+    this.#rows = rows;
+    this.#index = index;
+  }
+
+  get sid(): number {
+    return this.#rows.sid(this.#index);
+  }
+
+  get flow(): string {
+    return this.#rows.value('flow', this.#index) as string;
+  }
+
+  get step(): string {
+    return this.#rows.value('step', this.#index) as string;
+  }
+
+  get run(): string {
+    return this.#rows.value('run', this.#index) as string;
+  }
+
+  get path(): string {
+    return this.#rows.value('path', this.#index) as string;
+  }
+
+  get status(): Status {
+    return this.#rows.value('status', this.#index) as Status;
+  }
+
+  tags(): readonly Tag[] {
+    return this.#all.tags(this.sid);
+  }
+}

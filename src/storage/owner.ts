@@ -1,0 +1,58 @@
+import { readFileSync } from 'node:fs';
+import { hostname } from 'node:os';
+
+/** Which process holds something, told apart from every other process that had or will have the same pid. */
+export interface Owner {
+  readonly host: string;
+  /** Linux's id of this boot of the machine; null elsewhere. */
+  readonly bootId: string | null;
+  readonly pid: number;
+  /** Clock ticks from boot to the start of the process, as in `/proc/<pid>/stat`; null where there is no `/proc`. */
+  readonly processStartedAt: number | null;
+}
+
+let owner: Owner | undefined;
+
+/** This process as an owner. */
+export function currentOwner(): Owner {
+  owner ??= { host: hostname(), bootId: bootId(), pid: process.pid, processStartedAt: startOf('self') };
+  return owner;
+}
+
+/**
+ * Whether an owner has certainly ended: only its own host can tell. A process that cannot be looked at counts as alive, so
+ * that nothing is ever taken from a live one.
+ */
+export function isProvenDead(other: Owner): boolean {
+  const self = currentOwner();
+  if (other.host !== self.host) return false;
+  if (other.bootId !== null && self.bootId !== null && other.bootId !== self.bootId) return true;
+  try {
+    process.kill(other.pid, 0);
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'ESRCH';
+  }
+  if (other.processStartedAt === null) return false;
+  const startedAt = startOf(other.pid);
+  return startedAt !== null && startedAt !== other.processStartedAt; // the pid has been given to another process
+}
+
+function bootId(): string | null {
+  return contentOf('/proc/sys/kernel/random/boot_id')?.trim() ?? null;
+}
+
+function startOf(pid: number | 'self'): number | null {
+  const stat = contentOf(`/proc/${pid}/stat`);
+  if (stat === null) return null;
+  // The second field is the program's name in parentheses and may hold anything; the start is the 22nd field.
+  const ticks = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]);
+  return Number.isSafeInteger(ticks) ? ticks : null;
+}
+
+function contentOf(path: string): string | null {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return null;
+  }
+}

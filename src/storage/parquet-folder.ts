@@ -1,0 +1,95 @@
+import { readdir, readFile, stat } from 'node:fs/promises';
+import { join, resolve, sep } from 'node:path';
+import { MarqueError, messageOf, show } from '../error.ts';
+import { type TableName, tableNames } from '../schema.ts';
+import type { SegmentFile } from './delta-entry.ts';
+import { DeltaLog } from './delta-log.ts';
+import { hasCode, writeWhole } from './files.ts';
+
+/** The logs of a store's tables, by name. */
+export type Logs = Readonly<Record<TableName, DeltaLog>>;
+
+/** The name of the segment without rows that every table begins with. */
+export const emptySegment = 'empty.parquet';
+
+/** What may stand in the root of a store that is still being made. */
+const ours = new Set<string>([...tableNames, '_runs', 'open.sql']);
+
+/**
+ * The absolute path of a store's folder. Raises STORE_PATH for what cannot be one. Nothing is looked up.
+ */
+export function folderPath(folder: unknown): string {
+  const refuse = (why: string) => new MarqueError('STORE_PATH', `${show(folder, 300)} cannot be the folder of a store: ${why}`);
+  if (typeof folder !== 'string' || folder === '') throw refuse('give the path of a folder');
+  if (folder.includes('\0')) throw refuse('a path has no NUL');
+  if (/^[a-z][a-z0-9+.-]+:\/\//i.test(folder)) throw refuse('a store is a folder on a local file system');
+  // DuckDB splits a path at backslashes too once it looks for files by pattern, as open.sql has to.
+  if (sep === '/' && folder.includes('\\')) throw refuse('DuckDB takes a backslash in it for a separator');
+  return resolve(folder);
+}
+
+export function logsIn(folder: string): Logs {
+  return Object.fromEntries(tableNames.map((table) => [table, new DeltaLog(join(folder, table))])) as unknown as Logs;
+}
+
+/**
+ * Whether there is a store, looking only. False where one can be made: a folder that is missing, empty, or holds one that was
+ * never finished. Raises STORE_PATH for a file, for a folder with other content and for tables of another program, STORE_FORMAT,
+ * STORE_DAMAGED, and STORE_UNWRITABLE where a parent of the folder is a file.
+ */
+export async function isStore(folder: string, logs: Logs): Promise<boolean> {
+  const names = await namesIn(folder);
+  const existing = new Set<TableName>();
+  for (const table of tableNames) if (names.includes(table) && (await logs[table].exists())) existing.add(table);
+  if (existing.has('scopes')) return true; // made last, so the others are there
+  for (const name of names) if (!ours.has(name)) throw foreign(folder, name);
+  for (const table of tableNames) {
+    if (existing.has(table) || !names.includes(table)) continue;
+    const [other] = (await namesIn(join(folder, table))).filter((name) => name !== '_delta_log' && name !== emptySegment);
+    if (other !== undefined) throw foreign(folder, join(table, other));
+  }
+  return false;
+}
+
+/**
+ * Makes the tables that are missing, `scopes` last, so that a process that dies on the way leaves something that is no store yet and
+ * that the next one finishes. Several may do so at once.
+ */
+export async function createTables(logs: Logs, writeEmpty: (table: TableName) => Promise<SegmentFile>): Promise<void> {
+  const others = tableNames.filter((table) => table !== 'scopes');
+  for (const table of [...others, 'scopes'] as const) {
+    if (!(await logs[table].exists())) await logs[table].create(table, () => writeEmpty(table));
+  }
+}
+
+/** Writes `open.sql` into a store if it is missing, or was written where the store stood before. */
+export async function keepOpenSql(folder: string, text: string): Promise<void> {
+  const path = join(folder, 'open.sql');
+  const present = await readFile(path, 'utf8').catch(() => null);
+  if (present !== text) await writeWhole(path, text);
+}
+
+/** The names in a folder but for hidden ones; none where it is missing. */
+async function namesIn(folder: string): Promise<readonly string[]> {
+  try {
+    return (await readdir(folder)).filter((name) => !name.startsWith('.'));
+  } catch (error) {
+    if (hasCode(error, 'ENOENT')) return [];
+    if (hasCode(error, 'ENOTDIR') && (await isFile(folder))) {
+      throw new MarqueError('STORE_PATH', `${show(folder, 300)} is a file: give the path of a folder`, { cause: error });
+    }
+    throw new MarqueError('STORE_UNWRITABLE', `${show(folder, 300)} cannot be used: ${messageOf(error)}`, { cause: error });
+  }
+}
+
+async function isFile(path: string): Promise<boolean> {
+  return await stat(path).then(
+    () => true,
+    () => false,
+  );
+}
+
+function foreign(folder: string, name: string): MarqueError {
+  const found = `${show(folder, 300)} is no store and holds something else (${show(name)})`;
+  return new MarqueError('STORE_PATH', `${found}: give an empty or new folder`);
+}

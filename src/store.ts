@@ -1,0 +1,134 @@
+import type { RecordBatch } from 'apache-arrow';
+import type { TableName } from './schema.ts';
+import type { Search } from './search.ts';
+
+/**
+ * The narrow interface that every storage body implements. Everything above it (buffering, flush policy, retries of a failed
+ * flush, lazy queries, rows not yet flushed) is written once, for all of them.
+ */
+export interface Store {
+  /** For messages and `toString`: what kind, and where. */
+  readonly label: string;
+
+  /** Takes the next run number and a slug, both for ever. Two claims never get the same, whoever makes them. */
+  claim(request: ClaimRequest): Promise<Claim>;
+
+  /**
+   * Stores a batch: durable when it resolves, whole or absent when it does not. The same id is stored once, however often
+   * it is written, so a failed write may be tried again. The caller never has two writes under way at once for one writer.
+   */
+  write(batch: Batch): Promise<void>;
+
+  /**
+   * What can be read at this moment: everything written, and those of the `unflushed` batches that have not been written by
+   * then. No row is seen twice or missed, even when a batch of the list is being written right now.
+   */
+  snapshot(unflushed: readonly Batch[]): Promise<Snapshot>;
+
+  /** Lets go of files, locks and memory. Waits for what is under way. Called once. */
+  close(): Promise<void>;
+}
+
+export interface ClaimRequest {
+  readonly uuid: string;
+  readonly flow: string;
+  /** Draws a two-part slug; called again whenever the one before was taken. */
+  drawSlug(): string;
+}
+
+export interface Claim {
+  readonly number: number;
+  readonly slug: string;
+  /** Ends the heartbeat. The number and the slug stay taken. */
+  release(): Promise<void>;
+}
+
+/** Who wrote a batch, and which one of theirs it is: `writer` is `<run uuid>/<epoch>`, `number` counts from 1. */
+export interface BatchId {
+  readonly writer: string;
+  readonly number: number;
+}
+
+/** Rows on their way into the store: Arrow record batches by table, absent where there are none. */
+export interface Batch {
+  readonly id: BatchId;
+  readonly tables: Readonly<Partial<Record<TableName, RecordBatch>>>;
+}
+
+/** A value that SQL text refers to as `$1`, `$2`, … Numbers bind as DOUBLE, bigints as BIGINT, lists as lists of those. */
+export type SqlValue =
+  | null
+  | string
+  | number
+  | bigint
+  | boolean
+  | Date
+  | Uint8Array
+  | readonly (string | null)[]
+  | readonly (number | null)[]
+  | readonly (bigint | null)[];
+
+/** SQL text with the values it binds, in order. */
+export interface Statement {
+  readonly text: string;
+  readonly values: readonly SqlValue[];
+}
+
+/**
+ * A result in memory. Integers that are safe are numbers, larger ones bigints; timestamps are `Date`, BLOBs `Uint8Array`, lists
+ * arrays, structs objects.
+ */
+export interface Result {
+  readonly columns: readonly { readonly name: string; readonly type: string }[];
+  /** One array a column, equally long. */
+  readonly values: readonly (readonly unknown[])[];
+  readonly rowCount: number;
+}
+
+/** One consistent state of all tables. It stays readable, and the same, until it is released. */
+export interface Snapshot {
+  /** The sids of the scopes that a search finds, in its order, its limit applied. */
+  find(search: Search): Promise<readonly number[]>;
+
+  /** The scopes with these sids, in this order; sids that are not there are left out. */
+  read(sids: readonly number[]): Promise<readonly ScopeRecord[]>;
+
+  /** Runs one SELECT over the views of `sql/views.sql`. Anything else is refused. */
+  select(statement: Statement): Promise<Result>;
+
+  /** Idempotent. */
+  release(): Promise<void>;
+}
+
+/** `retried` is a failed attempt that another followed; `skipped` a step that was not run. */
+export type Status = 'ok' | 'error' | 'retried' | 'skipped';
+
+/** One scope with its children as plain data, as read back from any storage. Times are epoch milliseconds. */
+export interface ScopeRecord {
+  readonly sid: number;
+  readonly flow: string;
+  readonly run: string;
+  readonly step: string;
+  readonly path: string;
+  readonly attempt: number;
+  readonly parentSid: number | null;
+  readonly refSid: number | null;
+  readonly status: Status;
+  readonly startedAt: number;
+  readonly durationMs: number;
+  readonly errorMessage: string | null;
+  readonly errorStack: string | null;
+  /** Canonical JSON, or null where nothing plain was pushed with the step. */
+  readonly params: string | null;
+  readonly tags: readonly { readonly content: string; readonly value: number | null }[];
+  readonly logs: readonly { readonly level: string; readonly message: string; readonly at: number }[];
+  readonly artifacts: readonly EncodedArtifact[];
+}
+
+/** An artifact as it is stored: `codec` says how to read `text` or `bytes` back. */
+export interface EncodedArtifact {
+  readonly name: string;
+  readonly codec: string;
+  readonly text: string | null;
+  readonly bytes: Uint8Array | null;
+}

@@ -1,0 +1,31 @@
+import { Table } from 'console-table-printer';
+import { humanDuration } from './duration.ts';
+import type { Result } from './store.ts';
+
+/** Longer texts are cut, with a mark. Characters. */
+const widest = 60;
+
+/** A result as a table for a terminal: numbers to the right, times in UTC, `duration_ms` as a human reads it. */
+export function renderTable({ columns, values, rowCount }: Result): string {
+  if (rowCount === 0) return `no rows (${columns.map((column) => column.name).join(', ')})`;
+  const isNumeric = columns.map((_, column) => (values[column] ?? []).some((value) => typeof value === 'number' || typeof value === 'bigint'));
+  const table = new Table({
+    columns: columns.map(({ name }, column) => ({ name, alignment: isNumeric[column] === true ? 'right' : 'left' })),
+    disabledColumns: [],
+  });
+  for (let row = 0; row < rowCount; row++) {
+    table.addRow(Object.fromEntries(columns.map(({ name }, column) => [name, cell(name, values[column]?.[row])])));
+  }
+  return table.render();
+}
+
+function cell(name: string, value: unknown): string {
+  if (value === null || value === undefined) return '';
+  if (value instanceof Date) return value.toISOString().slice(0, 19).replace('T', ' ');
+  if (value instanceof Uint8Array) return `${value.length} bytes`;
+  if (typeof value === 'number' && name.endsWith('duration_ms')) return humanDuration(value);
+  if (typeof value === 'number') return Number.isInteger(value) ? String(value) : String(Number(value.toPrecision(6)));
+  const text = typeof value === 'object' ? JSON.stringify(value) : String(value);
+  const line = text.replaceAll(/\s+/g, ' ');
+  return line.length > widest ? `${line.slice(0, widest - 1)}…` : line;
+}

@@ -1,0 +1,265 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { posix } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import manifest from '../package.json' with { type: 'json' };
+import { importsOf } from './imports.ts';
+
+/**
+ * The map of the code: every file of src/ from the ground up. A file loads only files above it in this list; `import type` may
+ * look anywhere. A third entry gives the reason why a file is longer than 300 lines.
+ */
+const layers: readonly (readonly [file: string, whatItIs: string, reasonForLength?: string])[] = [
+  // Words and plain data
+  ['error.ts', 'the one error class, its codes, and values shown in messages'],
+  ['sid.ts', 'the key of a scope: run number and ordinal in one number'],
+  ['schema.ts', 'the tables of a store as data'],
+  ['search.ts', 'one search as plain data'],
+  ['store.ts', 'the narrow interface of every storage body, and what passes through it'],
+  ['tag.ts', 'a mark on a scope: a text and perhaps a number'],
+  ['log.ts', 'a line of a log and its seven levels'],
+  ['name.ts', 'what flows, steps and runs may be called'],
+  ['path.ts', 'the position of a step, derived from who pushed it'],
+  ['near.ts', 'the names that a wrong one may be a slip of'],
+  ['slug.ts', 'the two words that name a run'],
+  ['duration.ts', 'milliseconds for people'],
+  ['json.ts', 'canonical JSON, and the plain part of what was pushed with a step'],
+  ['random.ts', 'a seeded stream of random numbers that forks by name'],
+  ['value-type.ts', 'what a step can say it needs: a class, a primitive, a schema'],
+  ['settled.ts', 'waits for all promises, also when one fails'],
+  ['lazy.ts', 'an answer that is worked out when it is asked for'],
+
+  // Values and rows on their way into a store
+  ['columns.ts', 'growable columns, filled while steps run'],
+  ['batch.ts', 'columns as Arrow record batches'],
+  ['arrow-ipc.ts', 'Arrow tables as bytes'],
+  ['codec.ts', 'artifacts as text or bytes, exactly or not at all'],
+  ['recorder.ts', 'everything that is recorded and not yet flushed, as columns'],
+
+  // Searching
+  ['glob-syntax.ts', 'a glob taken apart'],
+  ['glob.ts', 'a glob as one regular expression of linear time'],
+  ['compile.ts', 'a search as SQL'],
+  ['evaluate.ts', 'the same search over rows in memory'],
+
+  // DuckDB, with its traps closed
+  ['binding.ts', 'the door to DuckDB'],
+  ['queue.ts', 'jobs one after another, or a few at a time'],
+  ['quote.ts', 'names and texts inside SQL'],
+  ['parameters.ts', 'values bound with their types'],
+  ['plain.ts', "a value of DuckDB's as a plain one"],
+  ['vector.ts', "a vector of DuckDB's as an array"],
+  ['result.ts', 'a result as columns of plain values'],
+  ['scan.ts', 'record batches as a table that SQL can read'],
+  ['readonly.ts', 'which SELECTs are refused'],
+  ['opened.ts', 'a database file is opened once in a process'],
+  ['spill-folder.ts', 'where a database puts what memory cannot hold'],
+  ['connection.ts', 'queries of one connection, in order and complete'],
+  ['duckdb.ts', 'one database, closed only when nothing is under way'],
+
+  // Stores
+  ['sql.ts', 'the files of sql/'],
+  ['snapshot.ts', 'one state of a store that SQL can read'],
+  ['storage/scope-rows.ts', 'a scope with its children as rows'],
+  ['storage/lanes.ts', 'eight jobs at a time'],
+  ['storage/owner.ts', 'which process holds something, and whether it is dead'],
+  ['storage/files.ts', 'files that are whole on the disk or absent'],
+  ['storage/lock.ts', 'one writer for a file'],
+  ['storage/claims.ts', 'run numbers and slugs, taken once and for ever'],
+  ['storage/delta-entry.ts', "one version of a table's log, as text"],
+  ['storage/delta-log.ts', 'the log of a table: which segments count'],
+  ['storage/parquet-folder.ts', 'the folder of a Parquet store'],
+  ['storage/segment-writer.ts', 'a batch as Parquet segments, committed'],
+  ['storage/parquet-reader.ts', 'the states of a Parquet store, for SQL'],
+  ['storage/parquet-store.ts', 'a store as a folder of Delta Lake tables'],
+  ['storage/row-batch.ts', 'rows as a batch'],
+  ['storage/memory-rows.ts', 'batches as rows, found by sid'],
+  ['storage/memory-sql.ts', 'SQL over batches that no database holds'],
+  ['storage/memory-snapshot.ts', 'one state of a store that has no database'],
+  ['storage/memory-store.ts', 'a store in memory'],
+  ['storage/scope-file.ts', 'a scope as JSON that a person can read'],
+  ['storage/json-folder.ts', 'the folder of a JSON store'],
+  ['storage/json-source.ts', 'the rows of a JSON store, read when they are needed'],
+  ['storage/json-store.ts', 'a store as one JSON file a scope'],
+  ['storage/duckdb-store.ts', 'a store as one DuckDB file'],
+
+  // What people search and query
+  ['scope.ts', 'one recorded execution of a step, read back'],
+  ['step.ts', 'a function with a name and declared needs'],
+  ['plan.ts', 'what a person asks of a search, completed'],
+  ['query.ts', 'a lazy search'],
+  ['sql-query.ts', 'a lazy SELECT'],
+  ['run-logs.ts', 'the lines of one run, lazily'],
+  ['writer.ts', 'when rows leave memory for the store'],
+  ['storage/storage.ts', 'what every storage offers'],
+  ['storage/memory.ts', 'the storage in memory'],
+  ['storage/json.ts', 'the storage of JSON files'],
+  ['storage/parquet.ts', 'the storage of Parquet files'],
+  ['storage/duckdb.ts', 'the storage of one DuckDB file'],
+
+  // The engine
+  ['retry.ts', 'how often and when a failed step is tried again'],
+  ['pushing.ts', 'the types of push: what is still missing from the context'],
+  ['context.ts', 'the values that a step sees'],
+  ['handle.ts', 'what flows and steps have in common: get, put, tag, log'],
+  ['step-flow.ts', 'the flow as one step sees it'],
+  ['capture.ts', 'console output goes to the step that wrote it'],
+  ['attempt.ts', 'one attempt of one step'],
+  ['group.ts', 'the steps of one group, and what they push'],
+  ['dispatcher.ts', 'the loop that runs the steps'],
+  ['interrupt.ts', 'the first Ctrl-C and the second'],
+  ['stuck.ts', 'steps that can never settle'],
+  ['progress.ts', 'how far a run is, for people'],
+  ['run.ts', 'where and from what a run was started'],
+  ['execution.ts', 'one run from its claim to its end'],
+  ['flow.ts', 'the facade'],
+  ['index.ts', 'what the package exports'],
+
+  // The command line
+  ['table.ts', 'a result as a table on a terminal'],
+  ['cli.ts', 'the command marque'],
+];
+
+/** Each runtime dependency has one door: the only file that loads it. */
+const doors: Readonly<Record<string, string>> = {
+  '@duckdb/node-api': 'binding.ts',
+  'apache-arrow': 'batch.ts',
+  commander: 'cli.ts',
+  'console-table-printer': 'table.ts',
+  leven: 'near.ts',
+  micromatch: 'glob-syntax.ts',
+  'pure-rand': 'random.ts',
+  re2js: 'glob.ts',
+  superjson: 'codec.ts',
+  'unique-names-generator': 'slug.ts',
+  uuid: 'execution.ts',
+  'yocto-spinner': 'progress.ts',
+};
+
+/** Packages that come with a dependency and are reached through it, never asked for by a version of our own. */
+const within: Readonly<Record<string, string>> = { '@duckdb/node-bindings': '@duckdb/node-api' };
+
+/** Dependencies that hold declarations only: nothing loads them, one file names their types. */
+const typeDoors: Readonly<Record<string, string>> = {
+  '@standard-schema/spec': 'value-type.ts',
+};
+
+const root = new URL('../src/', import.meta.url);
+const files = readdirSync(root, { recursive: true, encoding: 'utf8' })
+  .map((file) => file.replaceAll('\\', '/'))
+  .filter((file) => file.endsWith('.ts'));
+const sources = new Map(files.map((file) => [file, readFileSync(new URL(file, root), 'utf8')]));
+const height = new Map(layers.map(([file], index) => [file, index]));
+
+interface Edge {
+  readonly kind: 'value' | 'type';
+  readonly importer: string;
+  /** A file of src/, or a package. */
+  readonly imported: string;
+}
+
+const edges: readonly Edge[] = [...sources].flatMap(([importer, source]) =>
+  importsOf(source).map(({ kind, from }) => ({
+    kind,
+    importer,
+    imported: from.startsWith('.') ? posix.join(posix.dirname(importer), from) : packageOf(from),
+  })),
+);
+
+/** The dependency that `pkg/sub/path` or `@scope/pkg/sub/path` belongs to. */
+function packageOf(specifier: string): string {
+  const name = specifier.split('/', specifier.startsWith('@') ? 2 : 1).join('/');
+  return within[name] ?? name;
+}
+
+function importersOf(name: string, kind: Edge['kind']): string[] {
+  return [...new Set(edges.filter((edge) => edge.imported === name && edge.kind === kind).map((edge) => edge.importer))].sort();
+}
+
+describe('importsOf reads', () => {
+  test.each([
+    [`import { a } from './a.ts';`, 'value ./a.ts'],
+    [`import type { A } from './a.ts';`, 'type ./a.ts'],
+    [`import { type A } from './a.ts';`, 'value ./a.ts'],
+    [`import {\n  a,\n  b,\n} from './a.ts';`, 'value ./a.ts'],
+    [`import * as a from 'a';`, 'value a'],
+    [`import './a.ts';`, 'value ./a.ts'],
+    [`export * from './a.ts';`, 'value ./a.ts'],
+    [`export type { A } from './a.ts';`, 'type ./a.ts'],
+    [`export interface A {}\nimport type { B } from './b.ts';`, 'type ./b.ts'],
+    [`const a = await import('a');`, 'value a'],
+    [`const a = createRequire(import.meta.url)('a');`, 'value a'],
+    [`let a: typeof import('a');`, 'type a'],
+    [`let a: import('a').A;`, 'type a'],
+    [`// import { a } from './a.ts';`, ''],
+    [`/**\n import { a } from './a.ts';\n*/`, ''],
+    [`const text = 'https://a'; // import('a')`, ''],
+  ])('%j as %j', (source, expected) => {
+    const found = importsOf(source).map(({ kind, from }) => `${kind} ${from}`);
+    expect(found.join(', ')).toBe(expected);
+  });
+});
+
+describe('the map', () => {
+  test('lists every file of src exactly once', () => {
+    expect(layers.map(([file]) => file).sort()).toEqual([...files].sort());
+  });
+
+  test('is kept: a file loads only what stands above it', () => {
+    const upward = edges.filter(({ kind, importer, imported }) => {
+      if (kind === 'type' || !imported.endsWith('.ts')) return false;
+      return (height.get(imported) ?? Infinity) >= (height.get(importer) ?? -1);
+    });
+    expect(upward.map(({ importer, imported }) => `${importer} loads ${imported}`)).toEqual([]);
+  });
+
+  test('says in one line what each file is', () => {
+    expect(layers.filter(([, whatItIs]) => whatItIs.length < 10 || whatItIs.includes('\n'))).toEqual([]);
+  });
+});
+
+describe('dependencies', () => {
+  test('each has one door, and nothing else is loaded', () => {
+    const loaded = new Set(
+      edges.filter(({ kind, imported }) => kind === 'value' && !isOurs(imported)).map(({ imported }) => imported),
+    );
+    expect(Object.fromEntries([...loaded].sort().map((name) => [name, importersOf(name, 'value').join(' and ')]))).toEqual(doors);
+  });
+
+  test('those with declarations only are named by one file', () => {
+    expect(Object.fromEntries(Object.keys(typeDoors).map((name) => [name, importersOf(name, 'type').join(' and ')]))).toEqual(
+      typeDoors,
+    );
+  });
+
+  test('are those of package.json', () => {
+    expect([...Object.keys(doors), ...Object.keys(typeDoors)].sort()).toEqual(Object.keys(manifest.dependencies).sort());
+  });
+
+  test('outside of the dependencies only Node itself is named, also in types', () => {
+    const foreign = edges.filter(({ imported }) => !isOurs(imported) && !(imported in manifest.dependencies));
+    expect(foreign).toEqual([]);
+  });
+});
+
+function isOurs(imported: string): boolean {
+  return imported.endsWith('.ts') || imported.startsWith('node:');
+}
+
+describe('length', () => {
+  const lines = new Map([...sources].map(([file, source]) => [file, source.trimEnd().split('\n').length]));
+
+  test('half of the files have fewer than 150 lines', () => {
+    const sorted = [...lines.values()].sort((a, b) => a - b);
+    expect(sorted[Math.floor(sorted.length / 2)]).toBeLessThan(150);
+  });
+
+  test('a file of more than 300 lines has its reason in the map, a shorter one has none', () => {
+    const long = [...lines].filter(([, count]) => count > 300).map(([file]) => file);
+    expect(
+      layers
+        .filter(([, , reason]) => reason !== undefined)
+        .map(([file]) => file)
+        .sort(),
+    ).toEqual(long.sort());
+  });
+});

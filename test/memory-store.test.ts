@@ -1,0 +1,4 @@
+import { describeStore } from './store-conformance.ts';
+import { MemoryStore } from '../src/storage/memory-store.ts';
+
+describeStore('MemoryStore', () => new MemoryStore(), { durable: false });
