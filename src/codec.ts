@@ -47,11 +47,17 @@ export function encode(label: string, value: unknown): Encoded {
  */
 export function decode({ codec, text, bytes }: Encoded): unknown {
   const read = readers[codec];
-  if (read === undefined) throw new MarqueError('STORE_FORMAT', `a value is stored with the codec ${show(codec)}, which needs a newer version of marque`);
+  if (read === undefined)
+    throw new MarqueError(
+      'STORE_FORMAT',
+      `a value is stored with the codec ${show(codec)}, which needs a newer version of marque`,
+    );
   try {
     return read(text, bytes);
   } catch (cause) {
-    throw new MarqueError('STORE_DAMAGED', `a value stored with the codec ${show(codec)} cannot be read: ${messageOf(cause)}`, { cause });
+    throw new MarqueError('STORE_DAMAGED', `a value stored with the codec ${show(codec)} cannot be read: ${messageOf(cause)}`, {
+      cause,
+    });
   }
 }
 
@@ -59,7 +65,8 @@ type Reader = (text: string | null, bytes: Uint8Array | null) => unknown;
 
 const readers: Readonly<Record<string, Reader | undefined>> = Object.assign(Object.create(null) as object, {
   json: (text) => JSON.parse(present(text)) as unknown,
-  superjson: (text) => superjson().deserialize(JSON.parse(present(text)) as Parameters<SuperJSON['deserialize']>[0], { inPlace: true }),
+  superjson: (text) =>
+    superjson().deserialize(JSON.parse(present(text)) as Parameters<SuperJSON['deserialize']>[0], { inPlace: true }),
   bytes: (_, bytes) => new Uint8Array(present(bytes)),
   arrow: (_, bytes) => bytesToTable(present(bytes)),
 } satisfies Record<string, Reader>);
@@ -89,8 +96,14 @@ function superjson(): SuperJSON {
   if (instance === undefined) {
     const { SuperJSON } = require('superjson') as typeof import('superjson');
     instance = new SuperJSON();
-    instance.registerCustom({ isApplicable: (value): value is Error => value instanceof Error, serialize: fromError, deserialize: toError }, 'error');
-    instance.registerCustom({ isApplicable: ArrayBuffer.isView, serialize: fromView, deserialize: toView }, 'view');
+    instance.registerCustom(
+      { isApplicable: (value): value is Error => value instanceof Error, serialize: fromError, deserialize: toError },
+      'error',
+    );
+    instance.registerCustom(
+      { isApplicable: (value) => ArrayBuffer.isView(value), serialize: fromView, deserialize: toView },
+      'view',
+    );
   }
   return instance;
 }
@@ -120,8 +133,12 @@ function toError({ type, hidden, shown }: ErrorFields): Error {
   const error = new Error();
   Object.setPrototypeOf(error, prototype);
   delete error.stack; // of this place; the one that was kept, if any, follows
-  for (const [fields, enumerable] of [[hidden, false], [shown, true]] as const)
-    for (const [key, value] of Object.entries(fields)) Object.defineProperty(error, key, { value, enumerable, writable: true, configurable: true });
+  for (const [fields, enumerable] of [
+    [hidden, false],
+    [shown, true],
+  ] as const)
+    for (const [key, value] of Object.entries(fields))
+      Object.defineProperty(error, key, { value, enumerable, writable: true, configurable: true });
   return error;
 }
 

@@ -114,7 +114,9 @@ export class Connection {
   /** Every use of the native connection goes through here, so none overlaps another or `close`. */
   #add<T>(job: () => Promise<T>): Promise<T> {
     if (this.#closing !== null) {
-      return Promise.reject(new MarqueError('STORE_CLOSED', `a connection to the database ${this.#shared.label} was used after it was closed`));
+      return Promise.reject(
+        new MarqueError('STORE_CLOSED', `a connection to the database ${this.#shared.label} was used after it was closed`),
+      );
     }
     return this.#queue.add(job);
   }
@@ -124,7 +126,9 @@ export class Connection {
     let ended = false;
     const run: Run = (text, values = []) => {
       if (!ended) return statements.add(() => this.#run(text, values));
-      return Promise.reject(new MarqueError('DATABASE_FAILED', `the job had ended when it ran ${show(text)}: await every statement`));
+      return Promise.reject(
+        new MarqueError('DATABASE_FAILED', `the job had ended when it ran ${show(text)}: await every statement`),
+      );
     };
     try {
       return await job(run);
@@ -208,6 +212,6 @@ function isFatal(message: string): boolean {
 }
 
 function invalidated({ label, fatal }: Shared): MarqueError {
-  const message = `the database ${label} stopped at a fatal error and must be opened again; what was acknowledged is safe: ${messageOf(fatal)}`;
-  return new MarqueError('DATABASE_FAILED', message, { cause: fatal });
+  const advice = 'stopped at a fatal error and must be opened again; what was acknowledged is safe';
+  return new MarqueError('DATABASE_FAILED', `the database ${label} ${advice}: ${messageOf(fatal)}`, { cause: fatal });
 }

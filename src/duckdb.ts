@@ -61,7 +61,10 @@ export class Database {
       throw new MarqueError('OPTION_INVALID', `threads must be a whole number above 0, not ${show(threads)}`);
     }
     if (!isMainThread) {
-      throw new MarqueError('DATABASE_FAILED', 'DuckDB cannot run in a worker thread, whose end could abort the process: use the main thread');
+      throw new MarqueError(
+        'DATABASE_FAILED',
+        'DuckDB cannot run in a worker thread, whose end could abort the process: use the main thread',
+      );
     }
     if (options.path === undefined) return new Database(await openInstance(':memory:', options), null, () => undefined);
     const path = resolve(refuseNul(options.path));
@@ -114,7 +117,8 @@ export class Database {
   }
 
   #refuseClosed(): void {
-    if (this.#closing !== null) throw new MarqueError('STORE_CLOSED', `the database ${this.#shared.label} was used after it was closed`);
+    if (this.#closing !== null)
+      throw new MarqueError('STORE_CLOSED', `the database ${this.#shared.label} was used after it was closed`);
   }
 }
 
@@ -144,7 +148,8 @@ async function openInstance(path: string, options: DatabaseOptions): Promise<Ope
     await spill.remove();
     if (error instanceof MarqueError) throw error;
     const message = messageOf(error);
-    if (message.includes('Could not set lock')) throw new MarqueError('STORE_LOCKED', `${show(path)} is open in another process: ${message}`, { cause: error });
+    if (message.includes('Could not set lock'))
+      throw new MarqueError('STORE_LOCKED', `${show(path)} is open in another process: ${message}`, { cause: error });
     throw new MarqueError('DATABASE_FAILED', `DuckDB could not open ${show(path)}: ${message}`, { cause: error });
   }
 }

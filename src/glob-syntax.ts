@@ -29,8 +29,7 @@ export interface ParsedGlob {
 const longestPattern = 1_024; // characters
 const mostAlternatives = 1_000; // that braces expand to
 
-const posixClasses =
-  /\[:(alnum|alpha|ascii|blank|cntrl|digit|graph|lower|print|punct|space|upper|word|xdigit):\]/y;
+const posixClasses = /\[:(alnum|alpha|ascii|blank|cntrl|digit|graph|lower|print|punct|space|upper|word|xdigit):\]/y;
 
 /**
  * Reads a glob of micromatch's dialect. Throws GLOB_INVALID for what is malformed, too large, or means different things to
@@ -39,7 +38,10 @@ const posixClasses =
 export function parseGlob(pattern: unknown): ParsedGlob {
   if (typeof pattern !== 'string') throw new MarqueError('GLOB_INVALID', `a glob must be a string, not ${show(pattern)}`);
   if (pattern.length > longestPattern)
-    throw new MarqueError('GLOB_INVALID', `the glob ${show(pattern)} is ${pattern.length} characters long, the limit is ${longestPattern}`);
+    throw new MarqueError(
+      'GLOB_INVALID',
+      `the glob ${show(pattern)} is ${pattern.length} characters long, the limit is ${longestPattern}`,
+    );
   return new Parser(pattern).parse();
 }
 
@@ -71,7 +73,8 @@ class Parser {
 
   #checked(glob: ParsedGlob): ParsedGlob {
     const count = alternatives(glob.nodes);
-    if (count > mostAlternatives) this.#refuse(`has braces that expand to ${count} alternatives, the limit is ${mostAlternatives}`);
+    if (count > mostAlternatives)
+      this.#refuse(`has braces that expand to ${count} alternatives, the limit is ${mostAlternatives}`);
     return glob;
   }
 
@@ -108,9 +111,15 @@ class Parser {
       }
       if (char === '|') this.#refuse('has a "|" outside of parentheses: write @(a|b), or \\| for the character itself', start);
       if (char === '?' && (before === '(' || before === ')'))
-        this.#refuse('has a "?" beside a parenthesis, an operator of regular expressions to micromatch: write ?(a) for an optional part', start);
+        this.#refuse(
+          'has a "?" beside a parenthesis, an operator of regular expressions to micromatch: write ?(a) for an optional part',
+          start,
+        );
       if (char === '+' && (before !== '' || this.#parens > 0))
-        this.#refuse('has a "+" that is an operator of regular expressions to micromatch: write +(a) for one or more, or \\+', start);
+        this.#refuse(
+          'has a "+" that is an operator of regular expressions to micromatch: write +(a) for one or more, or \\+',
+          start,
+        );
       before = char === ')' ? ')' : '';
       this.#at++;
       if (char === '*') append(nodes, { type: 'any' });
@@ -144,7 +153,8 @@ class Parser {
     if (branches.length > 1) return [{ type: 'braces', branches }];
     const text = this.#source.slice(start, this.#at);
     const range = /^\{(?:(-?\d+)\.\.(-?\d+)|([A-Za-z])\.\.([A-Za-z]))(?:\.\.(-?\d+))?\}$/.exec(text);
-    if (range !== null) return [{ type: 'braces', branches: this.#range(text, range).map((value) => [{ type: 'text', text: value }]) }];
+    if (range !== null)
+      return [{ type: 'braces', branches: this.#range(text, range).map((value) => [{ type: 'text', text: value }]) }];
     if (only.some((node) => node.type === 'text' && node.text.includes('..')))
       this.#refuse(`has the range ${text}: a range runs between two integers or two letters, with an integer step`, start);
     return [{ type: 'text', text: '{' }, ...only, { type: 'text', text: '}' }];
@@ -177,7 +187,8 @@ class Parser {
       if (isRange) this.#at++;
       if (isRange && this.#posixClass() !== null) this.#refuse('has a range that ends in a POSIX class', start);
       const to = isRange ? this.#member(start) : from;
-      if ((from.codePointAt(0) as number) > (to.codePointAt(0) as number)) this.#refuse(`has the range ${from}-${to}, which runs backwards`, start);
+      if ((from.codePointAt(0) as number) > (to.codePointAt(0) as number))
+        this.#refuse(`has the range ${from}-${to}, which runs backwards`, start);
       ranges.push([from, to]);
     }
     this.#at++;
@@ -189,7 +200,8 @@ class Parser {
     const match = posixClasses.exec(this.#source);
     if (match === null) return null;
     this.#at += match[0].length;
-    if (this.#source[this.#at] === '-' && this.#source[this.#at + 1] !== ']') this.#refuse('has a range that begins with a POSIX class', this.#at);
+    if (this.#source[this.#at] === '-' && this.#source[this.#at + 1] !== ']')
+      this.#refuse('has a range that begins with a POSIX class', this.#at);
     return match[1] as string;
   }
 
@@ -207,7 +219,8 @@ class Parser {
     const code = this.#source.codePointAt(this.#at);
     if (code === undefined) this.#refuse('ends in a backslash', start);
     const char = String.fromCodePoint(code);
-    if (/[A-Za-z0-9]/.test(char)) this.#refuse(`has \\${char}, an escape of regular expressions to micromatch: write ${char} alone`, start);
+    if (/[A-Za-z0-9]/.test(char))
+      this.#refuse(`has \\${char}, an escape of regular expressions to micromatch: write ${char} alone`, start);
     this.#at += char.length;
     return char;
   }
@@ -218,7 +231,10 @@ class Parser {
   }
 
   #refuseInnerNegation(start: number): never {
-    this.#refuse('has a !(…) that is not the whole pattern, which no linear matcher can follow exactly: begin the whole pattern with "!"', start);
+    this.#refuse(
+      'has a !(…) that is not the whole pattern, which no linear matcher can follow exactly: begin the whole pattern with "!"',
+      start,
+    );
   }
 
   #refuse(fault: string, at?: number): never {

@@ -34,8 +34,19 @@ export function compileGlob(pattern: unknown): Glob {
   const matchesAll = !negated && nodes.length === 1 && nodes[0]?.type === 'any';
   const regex = matchesAll ? null : expression(nodes);
   if (negated)
-    return { pattern: pattern as string, regex, negated, flow: null, step: null, run: null, segmentsDecide: false, namesRun: false };
-  const found = writtenOut(nodes).map(segments).filter((alternative) => alternative !== null);
+    return {
+      pattern: pattern as string,
+      regex,
+      negated,
+      flow: null,
+      step: null,
+      run: null,
+      segmentsDecide: false,
+      namesRun: false,
+    };
+  const found = writtenOut(nodes)
+    .map(segments)
+    .filter((alternative) => alternative !== null);
   const [first] = found;
   const shared = (index: number) => {
     const text = first?.texts[index];

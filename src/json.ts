@@ -1,7 +1,6 @@
 import { MarqueError, show } from './error.ts';
+import { deepest, isWellFormed } from './plain-json.ts';
 
-/** DuckDB's JSON functions recurse without limit and crash the process on what is nested some 20,000 deep. */
-const deepest = 200;
 /** In characters. A longer member is data, and belongs in an artifact. */
 const longestParam = 65_536;
 
@@ -104,10 +103,6 @@ function scalar(value: unknown): string | null {
 function isPlain(value: object): value is Readonly<Record<string, unknown>> {
   const prototype: unknown = Object.getPrototypeOf(value);
   return prototype === Object.prototype || prototype === null;
-}
-
-function isWellFormed(text: string): boolean {
-  return !/\p{Surrogate}/u.test(text);
 }
 
 /** Proxies and getters may throw anywhere. */

@@ -36,7 +36,8 @@ function leave(code: number): void {
   const { execve } = process as unknown as { readonly execve?: Execve };
   if (execve !== undefined && process.platform !== 'win32') execve('/bin/sh', ['sh', '-c', `exit ${code}`], {});
   const signal = signals[code] ?? 'SIGKILL';
-  if (signal === 'SIGKILL') writeSync(2, `The process leaves while a DuckDB statement runs: it is killed instead of ending with ${code}.\n`);
+  if (signal === 'SIGKILL')
+    writeSync(2, `The process leaves while a DuckDB statement runs: it is killed instead of ending with ${code}.\n`);
   process.removeAllListeners(signal);
   process.kill(process.pid, signal);
 }

@@ -12,7 +12,8 @@ const foreign = /[^A-Za-z0-9_\-\p{L}\p{N}\p{M}]/u;
  * Throws NAME_INVALID for anything else, with a name that would do.
  */
 export function checkName(kind: 'flow' | 'step' | 'run', name: unknown): string {
-  if (typeof name !== 'string') throw new MarqueError('NAME_INVALID', `the name of a ${kind} must be a string, not ${show(name)}`);
+  if (typeof name !== 'string')
+    throw new MarqueError('NAME_INVALID', `the name of a ${kind} must be a string, not ${show(name)}`);
   const fault = faultOf(name);
   if (fault === null) return name;
   throw new MarqueError(

@@ -3,7 +3,7 @@ import leven from 'leven';
 /** Up to three of the known names that `name` may be a slip of, nearest first. Case does not count. */
 export function near(name: string, known: Iterable<string>): readonly string[] {
   const wanted = name.toLowerCase();
-  const slips = Math.max(1, Math.floor(wanted.length / 3)); // letters that may be wrong
+  const slips = Math.max(1, Math.floor((wanted.length + 1) / 3)); // letters that may be wrong: two in five, so that they may be swapped
   const found: { readonly candidate: string; readonly distance: number }[] = [];
   for (const candidate of new Set(known)) {
     const distance = leven(wanted, candidate.toLowerCase(), { maxDistance: slips + 1 });
@@ -24,7 +24,9 @@ export function orNear(name: string, known: Iterable<string>): string {
   if (all.length === 0) return ' There are none.';
   const shown = all.slice(0, 10);
   const rest = all.length - shown.length;
-  return rest > 0 ? ` There are ${quoted(shown).join(', ')} and ${rest} more.` : ` There ${all.length === 1 ? 'is' : 'are'} ${listed(shown, 'and')}.`;
+  return rest > 0
+    ? ` There are ${quoted(shown).join(', ')} and ${rest} more.`
+    : ` There ${all.length === 1 ? 'is' : 'are'} ${listed(shown, 'and')}.`;
 }
 
 function quoted(names: readonly string[]): string[] {

@@ -15,7 +15,7 @@ const opened: Opened = (shared[key] ??= { files: new Set(), last: Promise.resolv
 /** What `open` gave, and how to say that the file is closed again. */
 export interface OpenedFile<T> {
   readonly value: T;
-  release(): void;
+  readonly release: () => void;
 }
 
 /**
@@ -26,7 +26,10 @@ export function openOnce<T>(path: string, open: () => Promise<T>): Promise<Opene
   const result = opened.last.then(async () => {
     const before = await identity(path);
     if (before !== null && opened.files.has(before)) {
-      throw new MarqueError('STORE_LOCKED', `${JSON.stringify(path)} is open in this process already: close that storage first, or share it`);
+      throw new MarqueError(
+        'STORE_LOCKED',
+        `${JSON.stringify(path)} is open in this process already: close that storage first, or share it`,
+      );
     }
     const value = await open();
     const file = (await identity(path)) ?? path;

@@ -15,12 +15,15 @@ import type { SqlValue } from './store.ts';
 /**
  * Binds `$1`, `$2`, …, each with the type of its JavaScript value: left to guess, the bindings would make -0 into 0, 1 an INTEGER
  * and 1.5 a DOUBLE. A `Date` is TIMESTAMP_MS; an empty list, or one of nulls only, fits every type of list.
- * @throws MarqueError `VALUE_INVALID` for what SQL cannot hold exactly: lone surrogates, bigints beyond 64 bits, invalid dates, lists
- * of several types.
+ * @throws MarqueError `VALUE_INVALID` for what SQL cannot hold exactly: lone surrogates, bigints beyond 64 bits, invalid dates,
+ * lists of several types.
  */
 export function bindValues(prepared: DuckDBPreparedStatement, values: readonly SqlValue[]): void {
   if (prepared.parameterCount !== values.length) {
-    throw new MarqueError('OPTION_INVALID', `the statement has ${prepared.parameterCount} parameters, but ${values.length} values were given`);
+    throw new MarqueError(
+      'OPTION_INVALID',
+      `the statement has ${prepared.parameterCount} parameters, but ${values.length} values were given`,
+    );
   }
   values.forEach((value, position) => bindValue(prepared, position + 1, value));
 }
@@ -45,7 +48,10 @@ function bindList(prepared: DuckDBPreparedStatement, index: number, list: readon
   const [kind] = kinds;
   const type = kind === undefined ? SQLNULL : elements[kind];
   if (kinds.size > 1 || type === undefined) {
-    throw new MarqueError('VALUE_INVALID', `$${index} is a list of ${[...kinds].join(' and ')}: use one of string, number or bigint`);
+    throw new MarqueError(
+      'VALUE_INVALID',
+      `$${index} is a list of ${[...kinds].join(' and ')}: use one of string, number or bigint`,
+    );
   }
   for (const item of list) {
     if (typeof item === 'string') wellFormed(item);
@@ -55,12 +61,14 @@ function bindList(prepared: DuckDBPreparedStatement, index: number, list: readon
 }
 
 function wellFormed(text: string): string {
-  if (!text.isWellFormed()) throw new MarqueError('VALUE_INVALID', `${show(text)} has half of a surrogate pair, which UTF-8 cannot hold`);
+  if (!text.isWellFormed())
+    throw new MarqueError('VALUE_INVALID', `${show(text)} has half of a surrogate pair, which UTF-8 cannot hold`);
   return text;
 }
 
 function in64Bits(value: bigint): bigint {
-  if (BigInt.asIntN(64, value) !== value) throw new MarqueError('VALUE_INVALID', `${value} does not fit into a BIGINT of 64 bits`);
+  if (BigInt.asIntN(64, value) !== value)
+    throw new MarqueError('VALUE_INVALID', `${value} does not fit into a BIGINT of 64 bits`);
   return value;
 }
 

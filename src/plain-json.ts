@@ -1,9 +1,6 @@
 /** JSON deeper than this is refused: DuckDB's JSON functions recurse without limit, and 20,000 levels crash the process. */
 export const deepest = 200;
 
-/** Describing every element of a longer array would cost more than encoding it: its getters, and its hidden properties, go unnoticed. */
-const longestDescribed = 100;
-
 /**
  * Whether `JSON.parse(JSON.stringify(value))` is deeply equal to the value, down to -0. Nearly every artifact passes, and is spared
  * the general codec. Getters are not called.
@@ -26,7 +23,7 @@ export function isPlainJson(value: unknown, depth = 0): boolean {
 }
 
 function isPlainArray(list: readonly unknown[], depth: number): boolean {
-  if (Object.getPrototypeOf(list) !== Array.prototype || extraKey(list) !== null) return false;
+  if (Object.getPrototypeOf(list) !== Array.prototype || strayKey(list) !== null) return false;
   for (let index = 0; index < list.length; index++) if (!isPlainJson(list[index], depth + 1)) return false;
   return true;
 }
@@ -41,20 +38,18 @@ function isPlainObject(object: object, depth: number): boolean {
   return true;
 }
 
-/** The first key of an array that is not one of its elements, or the first index that has none or has a getter; null if all is well. */
-export function extraKey(list: readonly unknown[]): PropertyKey | null {
+/**
+ * The first index of an array that has no element, or a key that is none of its indices; null if all is well. To tell an element from
+ * a getter would cost more than to encode it: a getter counts as what it gives.
+ */
+export function strayKey(list: readonly unknown[]): PropertyKey | null {
   const [symbol] = Object.getOwnPropertySymbols(list);
   if (symbol !== undefined) return symbol;
-  if (list.length > longestDescribed) {
-    const keys = Object.keys(list); // indices first, in order
-    if (keys.length === list.length && keys.at(-1) === String(list.length - 1)) return null;
-  }
-  for (let index = 0; index < list.length; index++) {
-    const element = Object.getOwnPropertyDescriptor(list, index);
-    if (element === undefined || element.get !== undefined || element.set !== undefined) return index;
-  }
-  const names = Object.getOwnPropertyNames(list);
-  return names.length === list.length + 1 ? null : (names.slice(list.length).find((name) => name !== 'length') ?? null);
+  const keys = Object.keys(list); // indices first, in order
+  const { length } = list;
+  if (keys.length === length && (length === 0 || keys[length - 1] === String(length - 1))) return null;
+  for (let index = 0; index < length; index++) if (!(index in list)) return index;
+  return keys[length] as string;
 }
 
 /** Keys that decoders refuse, because assigning them reaches into prototypes. */

@@ -35,7 +35,8 @@ export function plain(value: DuckDBValue): unknown {
   if (value instanceof DuckDBBlobValue || value instanceof DuckDBGeometryValue) return Uint8Array.from(value.bytes);
   if (value instanceof DuckDBListValue || value instanceof DuckDBArrayValue) return value.items.map(plain);
   if (value instanceof DuckDBMapValue) return new Map(value.entries.map((entry) => [plain(entry.key), plain(entry.value)]));
-  if (value instanceof DuckDBStructValue) return Object.fromEntries(Object.entries(value.entries).map(([name, field]) => [name, plain(field)]));
+  if (value instanceof DuckDBStructValue)
+    return Object.fromEntries(Object.entries(value.entries).map(([name, field]) => [name, plain(field)]));
   if (value instanceof DuckDBUnionValue || value instanceof DuckDBVariantValue) return plain(value.value);
   return value.toString();
 }

@@ -12,6 +12,7 @@ export function quoteText(text: string): string {
 
 /** @throws MarqueError `OPTION_INVALID`: to DuckDB, SQL text and paths end at a NUL, and the rest would be dropped in silence. */
 export function refuseNul(text: string): string {
-  if (text.includes('\0')) throw new MarqueError('OPTION_INVALID', `${show(text)} contains a NUL character, where DuckDB would stop reading`);
+  if (text.includes('\0'))
+    throw new MarqueError('OPTION_INVALID', `${show(text)} contains a NUL character, where DuckDB would stop reading`);
   return text;
 }

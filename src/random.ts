@@ -52,14 +52,18 @@ export class Random {
   /** An integer from `min` to `max`, both included, all equally likely. Throws OPTION_INVALID unless both are safe integers in order. */
   integer(min: number, max: number): number {
     if (!Number.isSafeInteger(min) || !Number.isSafeInteger(max) || min > max)
-      throw new MarqueError('OPTION_INVALID', `integer(min, max) needs two safe integers, min at most max, not ${show(min)} and ${show(max)}`);
+      throw new MarqueError(
+        'OPTION_INVALID',
+        `integer(min, max) needs two safe integers, min at most max, not ${show(min)} and ${show(max)}`,
+      );
     if (max - min <= Number.MAX_SAFE_INTEGER) return uniformInt(this.#generator, min, max);
     return Number(uniformBigInt(this.#generator, BigInt(min), BigInt(max))); // doubles would skip odd numbers here
   }
 
   /** One element of the list, all equally likely. Throws OPTION_INVALID if the list is empty. */
   choice<T>(list: readonly T[]): T {
-    if (!Array.isArray(list) || list.length === 0) throw new MarqueError('OPTION_INVALID', `choice needs a list that is not empty, not ${show(list)}`);
+    if (!Array.isArray(list) || list.length === 0)
+      throw new MarqueError('OPTION_INVALID', `choice needs a list that is not empty, not ${show(list)}`);
     return list[uniformInt(this.#generator, 0, list.length - 1)] as T;
   }
 
@@ -77,7 +81,10 @@ export class Random {
   /** A number of the normal distribution, by the Box-Muller transform. `sd` 0 gives the mean; a negative one is OPTION_INVALID. */
   normal(mean = 0, sd = 1): number {
     if (!Number.isFinite(mean) || !Number.isFinite(sd) || sd < 0)
-      throw new MarqueError('OPTION_INVALID', `normal(mean, sd) needs finite numbers, sd not negative, not ${show(mean)} and ${show(sd)}`);
+      throw new MarqueError(
+        'OPTION_INVALID',
+        `normal(mean, sd) needs finite numbers, sd not negative, not ${show(mean)} and ${show(sd)}`,
+      );
     const radius = Math.sqrt(-2 * Math.log(1 - this.number()));
     return mean + sd * radius * Math.cos(2 * Math.PI * this.number());
   }
@@ -85,6 +92,8 @@ export class Random {
 
 /** 128 bits out of the seed and the forks. JSON keeps apart what differs: `['a', 'b']` and `['a'], ['b']`, or `'a","b'`. */
 function stateOf(seed: number, forks: readonly (readonly string[])[]): number[] {
-  const digest = createHash('sha256').update(JSON.stringify([seed, ...forks])).digest();
+  const digest = createHash('sha256')
+    .update(JSON.stringify([seed, ...forks]))
+    .digest();
   return [0, 4, 8, 12].map((offset) => digest.readInt32LE(offset));
 }

@@ -11,7 +11,7 @@
 export function refusal(serialized: string, ownFile: boolean): string | null {
   let found: string | null = null;
   JSON.parse(serialized, (_key, node: unknown) => {
-    if (found === null && typeof node === 'object' && node !== null) found = fault(node as Node, ownFile);
+    if (found === null && typeof node === 'object' && node !== null) found = fault(node, ownFile);
     return node;
   });
   return found;

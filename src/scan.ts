@@ -61,7 +61,7 @@ export function batchFunction(pinned: (token: bigint) => readonly Batch[] | unde
   });
 }
 
-/** @throws MarqueError `VALUE_INVALID` for a record batch that `recordBatch` of `batch.ts` did not lay out: its memory would be misread. */
+/** @throws MarqueError `VALUE_INVALID` for a record batch not laid out as `batch.ts` does: its memory would be misread. */
 export function checkBatch(batch: Batch): void {
   for (const [table, record] of Object.entries(batch.tables) as [TableName, RecordBatch][]) {
     columnsOf(table).forEach(([name, type], column) => {
@@ -78,7 +78,8 @@ function faultOf(record: RecordBatch, column: number, type: ColumnType): string 
   if (validity !== null && validity.length < (rows + 7) >> 3) return 'has too few validity bits';
   if (type === 'text' || type === 'bytes') {
     if (!(values instanceof Uint8Array) || offsets === null || offsets.length <= rows) return `is not ${type}`;
-    for (let row = 0; row < rows; row++) if ((offsets[row] as number) > (offsets[row + 1] as number)) return 'has offsets that run backwards';
+    for (let row = 0; row < rows; row++)
+      if ((offsets[row] as number) > (offsets[row + 1] as number)) return 'has offsets that run backwards';
     if ((offsets[0] as number) < 0 || (offsets[rows] as number) > values.length) return 'has offsets beyond its bytes';
     return type === 'text' && !isUtf8(values) ? 'is not UTF-8' : null;
   }

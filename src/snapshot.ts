@@ -13,6 +13,8 @@ export interface SqlSnapshotOptions {
   readonly before: readonly Statement[];
   /** Called once, after the last query has settled. */
   release(): void | Promise<void>;
+  /** Called when a query has failed: the database may have stopped for good. */
+  failed?(): void;
 }
 
 /** A snapshot of any storage that DuckDB can read: searches are compiled, scopes are read with one SELECT a table. */
@@ -78,11 +80,15 @@ export class SqlSnapshot implements Snapshot {
   }
 
   async #use<T>(job: () => Promise<T>): Promise<T> {
-    if (this.#released !== null) throw new MarqueError('STORE_CLOSED', 'this snapshot of the store has been released: take a new one');
+    if (this.#released !== null)
+      throw new MarqueError('STORE_CLOSED', 'this snapshot of the store has been released: take a new one');
     const running = job();
     this.#underWay.add(running);
     try {
       return await running;
+    } catch (error) {
+      this.#options.failed?.();
+      throw error;
     } finally {
       this.#underWay.delete(running);
     }
@@ -104,7 +110,22 @@ function readings(sids: readonly number[]): readonly Statement[] {
 }
 
 function scopeOf(row: readonly unknown[]): Omit<ScopeRecord, 'tags' | 'logs' | 'artifacts'> {
-  const [sid, flow, run, step, path, attempt, parentSid, refSid, status, startedAt, durationMs, errorMessage, errorStack, params] = row;
+  const [
+    sid,
+    flow,
+    run,
+    step,
+    path,
+    attempt,
+    parentSid,
+    refSid,
+    status,
+    startedAt,
+    durationMs,
+    errorMessage,
+    errorStack,
+    params,
+  ] = row;
   return {
     sid: sid as number,
     flow: flow as string,
@@ -140,8 +161,9 @@ function latestByName(artifacts: readonly EncodedArtifact[]): readonly EncodedAr
   return [...new Map(artifacts.map((artifact) => [artifact.name, artifact])).values()];
 }
 
-function* tagsIn({ values: [contents = [], numbers = [] ] }: Result): Generator<Tag> {
-  for (let row = 0; row < contents.length; row++) yield { content: contents[row] as string, value: numbers[row] as number | null };
+function* tagsIn({ values: [contents = [], numbers = []] }: Result): Generator<Tag> {
+  for (let row = 0; row < contents.length; row++)
+    yield { content: contents[row] as string, value: numbers[row] as number | null };
 }
 
 function* rowsOf(result: Result): Generator<readonly unknown[]> {

@@ -6,6 +6,11 @@ export function schemaSql(): string {
   return read('schema');
 }
 
+/** What a `.duckdb` file keeps beside the six tables: `sql/ledger.sql`. */
+export function ledgerSql(): string {
+  return read('ledger');
+}
+
 /** The views that people query, over the tables or views of the schema `raw`: `sql/views.sql`. */
 export function viewsSql(): string {
   return read('views');

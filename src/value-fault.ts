@@ -1,5 +1,5 @@
 import { types } from 'node:util';
-import { deepest, extraKey, isPerilous, isWellFormed } from './plain-json.ts';
+import { deepest, strayKey, isPerilous, isWellFormed } from './plain-json.ts';
 
 /** Where in a value something cannot be kept, as JavaScript would write it (`.a[3]`), and what it is (`is a function`). */
 export interface Fault {
@@ -21,14 +21,28 @@ export function findFault(value: unknown): Fault | null {
 }
 
 export const errorClasses: ReadonlyMap<object, string> = new Map(
-  [Error, AggregateError, EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError].map((type) => [type.prototype, type.name]),
+  [Error, AggregateError, EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError].map((type) => [
+    type.prototype,
+    type.name,
+  ]),
 );
 
 /** The class of an array of numbers, by its prototype. A subclass has none. */
 export const viewClasses: ReadonlyMap<object, string> = new Map(
   [
-    'Buffer', 'Uint8Array', 'Uint8ClampedArray', 'Uint16Array', 'Uint32Array', 'BigUint64Array', 'Int8Array', 'Int16Array', 'Int32Array',
-    'BigInt64Array', 'Float16Array', 'Float32Array', 'Float64Array',
+    'Buffer',
+    'Uint8Array',
+    'Uint8ClampedArray',
+    'Uint16Array',
+    'Uint32Array',
+    'BigUint64Array',
+    'Int8Array',
+    'Int16Array',
+    'Int32Array',
+    'BigInt64Array',
+    'Float16Array',
+    'Float32Array',
+    'Float64Array',
   ].flatMap((name) => {
     const type = (globalThis as unknown as Record<string, { readonly prototype: object } | undefined>)[name];
     return type === undefined ? [] : [[type.prototype, name]]; // Float16Array is younger than Node 20
@@ -70,16 +84,19 @@ class Inspector {
     if (types.isMap(value) && prototype === Map.prototype)
       return extraFault(value) ?? this.#each('.keys()', value.keys()) ?? this.#each('.values()', value.values());
     if (types.isSet(value) && prototype === Set.prototype) return extraFault(value) ?? this.#each('.values()', value.values());
-    if (prototype === URL.prototype) return new URL((value as URL).href).href === (value as URL).href ? extraFault(value) : here('is a URL that reads back as another');
+    if (prototype === URL.prototype)
+      return new URL((value as URL).href).href === (value as URL).href
+        ? extraFault(value)
+        : here('is a URL that reads back as another');
     if (types.isNativeError(value) && prototype !== null && errorClasses.has(prototype)) return this.#error(value);
     if (ArrayBuffer.isView(value) && prototype !== null && viewClasses.has(prototype)) return null;
     return here(strange(value, prototype));
   }
 
   #array(list: readonly unknown[]): Fault | null {
-    const extra = extraKey(list);
-    if (typeof extra === 'number') return here(extra in list ? `has a getter at index ${extra}` : `has a hole at index ${extra}`);
-    if (extra !== null) return here(`is an array with the property ${written(extra)}`);
+    const stray = strayKey(list);
+    if (typeof stray === 'number') return here(`has a hole at index ${stray}`);
+    if (stray !== null) return here(`is an array with the property ${written(stray)}`);
     return this.#each('', list.values());
   }
 
@@ -107,8 +124,11 @@ class Inspector {
       if (typeof key === 'symbol' || isPerilous(key)) return here(`is an error with the property ${written(key)}`);
       const isStack = key === 'stack' && typeof error.stack === 'string';
       const property = Object.getOwnPropertyDescriptor(error, key) as PropertyDescriptor;
-      if (!isStack && (property.get !== undefined || property.set !== undefined)) return here(`is an error with the getter ${written(key)}`);
-      const fault = isWellFormed(key) ? this.fault(isStack ? error.stack : property.value) : here('has half of a surrogate pair in a name');
+      if (!isStack && (property.get !== undefined || property.set !== undefined))
+        return here(`is an error with the getter ${written(key)}`);
+      const fault = isWellFormed(key)
+        ? this.fault(isStack ? error.stack : property.value)
+        : here('has half of a surrogate pair in a name');
       if (fault !== null) return inside(`.${key}`, fault);
     }
     return null;
@@ -155,7 +175,7 @@ function regExpFault(regExp: RegExp): Fault | null {
 function strange(value: object, prototype: object | null): string {
   if (prototype === null) return 'is an object without a prototype';
   if (types.isAnyArrayBuffer(value) || value instanceof DataView) return `is ${named(value)}: keep a Uint8Array of it`;
-  if (types.isBoxedPrimitive(value)) return `is a boxed primitive: keep ${String(value.valueOf() as unknown)} itself`;
+  if (types.isBoxedPrimitive(value)) return `is a boxed primitive: keep ${String(value.valueOf())} itself`;
   return `is ${named(value)}: keep its fields as a plain object`;
 }
 

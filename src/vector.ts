@@ -91,7 +91,12 @@ function readNested(vector: Vector, type: DuckDBType, count: number, mask: Mask)
     const entry = binding.list_vector_get_child(vector);
     const keys = readVector(binding.struct_vector_get_child(entry, 0), type.keyType, size, null);
     const values = readVector(binding.struct_vector_get_child(entry, 1), type.valueType, size, null);
-    return lists(vector, count, mask, (start, end) => new Map(keys.slice(start, end).map((key, index) => [key, values[start + index]])));
+    return lists(
+      vector,
+      count,
+      mask,
+      (start, end) => new Map(keys.slice(start, end).map((key, index) => [key, values[start + index]])),
+    );
   }
   if (type instanceof DuckDBArrayType) {
     const { length, valueType } = type;
@@ -101,7 +106,9 @@ function readNested(vector: Vector, type: DuckDBType, count: number, mask: Mask)
   }
   if (type instanceof DuckDBStructType) {
     const { entryNames } = type;
-    const fields = type.entryTypes.map((field, index) => readVector(binding.struct_vector_get_child(vector, index), field, count, mask));
+    const fields = type.entryTypes.map((field, index) =>
+      readVector(binding.struct_vector_get_child(vector, index), field, count, mask),
+    );
     const rows = Array.from({ length: count }, (_, row) => fields.map((field) => field[row]));
     if (entryNames.every((name) => name === '')) return rows;
     return rows.map((row) => Object.fromEntries(row.map((value, index) => [entryNames[index], value])));

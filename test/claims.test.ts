@@ -9,7 +9,12 @@ import { temporaryFolder } from './folders.ts';
 
 /** A request that draws these slugs, one after another. */
 function request(...slugs: string[]): ClaimRequest {
-  return { uuid: 'uuid', flow: 'sweep', drawSlug: () => slugs.shift() ?? expect.unreachable('drawn too often') };
+  const drawSlug = () => {
+    const slug = slugs.shift();
+    if (slug === undefined) throw new Error('drawn too often');
+    return slug;
+  };
+  return { uuid: 'uuid', flow: 'sweep', drawSlug };
 }
 
 function record(folder: string, name: string | number): unknown {

@@ -29,11 +29,23 @@ function segment(name: string) {
 
 describe('an entry', () => {
   test('of version 0 has the protocol, the columns and a segment without rows', () => {
-    const actions = firstEntry('tags', empty, 5).trimEnd().split('\n').map((line) => JSON.parse(line));
+    const actions = firstEntry('tags', empty, 5)
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line));
     expect(actions[0]).toEqual({ protocol: { minReaderVersion: 1, minWriterVersion: 2 } });
-    expect(actions[1].metaData).toMatchObject({ partitionColumns: [], configuration: { 'marque.formatVersion': '1' }, createdTime: 5 });
+    expect(actions[1].metaData).toMatchObject({
+      partitionColumns: [],
+      configuration: { 'marque.formatVersion': '1' },
+      createdTime: 5,
+    });
     expect(actions[2].add).toEqual({
-      path: 'empty.parquet', partitionValues: {}, size: 100, modificationTime: 5, dataChange: true, stats: '{"numRecords":0}',
+      path: 'empty.parquet',
+      partitionValues: {},
+      size: 100,
+      modificationTime: 5,
+      dataChange: true,
+      stats: '{"numRecords":0}',
     });
   });
 
@@ -45,7 +57,10 @@ describe('an entry', () => {
       'sid long, flow string, run string, step string, seq integer, name string, codec string, text string, bytes binary',
     ],
   ] as const)('of version 0 declares the columns of %s in the types of Delta Lake', (table, columns) => {
-    const [, { metaData }] = firstEntry(table, empty, 0).trimEnd().split('\n').map((line) => JSON.parse(line));
+    const [, { metaData }] = firstEntry(table, empty, 0)
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line));
     const { fields } = JSON.parse(metaData.schemaString) as { fields: { name: string; type: string }[] };
     expect(fields.map(({ name, type }) => `${name} ${type}`).join(', ')).toBe(columns);
   });
@@ -87,7 +102,10 @@ describe('an entry', () => {
     ['{"protocol":{}}', 'line 1 '],
     ['\0\0\0\0', 'line 1 '],
   ])('%j is damaged', (text, where) => {
-    const damaged = { code: 'STORE_DAMAGED', message: expect.stringMatching(new RegExp(`"/store/0.json" is damaged: .*${where}`)) };
+    const damaged = {
+      code: 'STORE_DAMAGED',
+      message: expect.stringMatching(new RegExp(`"/store/0.json" is damaged: .*${where}`)),
+    };
     expect(() => parseEntry(text, '/store/0.json')).toThrow(expect.objectContaining(damaged));
   });
 });
@@ -108,7 +126,12 @@ describe('a log', () => {
       ]);
       const has = (writer: string, number: number) => state.has({ writer, number });
       expect([has('a/0', 1), has('a/0', 2), has('a/0', 3), has('b/0', 1), has('b/0', 2), has('c/0', 1)]).toEqual([
-        true, true, false, true, false, false,
+        true,
+        true,
+        false,
+        true,
+        false,
+        false,
       ]);
     }
   });
@@ -160,9 +183,18 @@ describe('a log', () => {
   test('follows another engine that merges segments', async () => {
     const log = await newLog();
     await log.append({ writer: 'a/0', number: 1 }, segment('a-0-1.parquet'));
-    write(log.folder, 2, { remove: { path: 'a-0-1.parquet' } }, { add: { path: 'merged.parquet' } }, { txn: { appId: 'spark', version: 9 } });
+    write(
+      log.folder,
+      2,
+      { remove: { path: 'a-0-1.parquet' } },
+      { add: { path: 'merged.parquet' } },
+      { txn: { appId: 'spark', version: 9 } },
+    );
     const { segments, has } = await log.refresh();
-    expect(segments).toEqual([{ name: 'empty.parquet', batch: null }, { name: 'merged.parquet', batch: null }]);
+    expect(segments).toEqual([
+      { name: 'empty.parquet', batch: null },
+      { name: 'merged.parquet', batch: null },
+    ]);
     expect(has({ writer: 'a/0', number: 1 })).toBe(true);
   });
 

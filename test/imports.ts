@@ -6,11 +6,12 @@ export interface Import {
 
 const comment = /('(?:\\.|[^'\\\n])*'|"(?:\\.|[^"\\\n])*"|`(?:\\.|[^`\\])*`)|\/\/[^\n]*|\/\*[\s\S]*?\*\//g;
 const statement = /^(?:import|export)\s+(type\s)?(?:(?:(?!\b(?:import|export)\b)[\w$*\s{},])+?\sfrom\s+)?'([^']+)'/gm;
-const call = /(\btypeof\s+)?(?:\bimport|\brequire|\bcreateRequire\(import\.meta\.url\))\(\s*'([^']+)'\s*\)(\.[A-Z])?/g;
+const call =
+  /(\btypeof\s+)?(?:\bimport|\brequire|\brequire\.resolve|\bcreateRequire\(import\.meta\.url\))\(\s*'([^']+)'\s*\)(\.[A-Z])?/g;
 
 /**
  * The imports of a TypeScript source, in our formatter's style (single quotes, statements at the start of a line): static ones,
- * re-exports, `import()` and `require()` of a literal. `import { type A }` counts as a value import, since it still loads the module.
+ * re-exports, `import()`, `require()` and `require.resolve()` of a literal. `import { type A }` counts as a value import, since it still loads the module.
  */
 export function importsOf(source: string): Import[] {
   const code = source.replace(comment, (_, text: string | undefined) => text ?? ' ');

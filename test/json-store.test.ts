@@ -77,6 +77,13 @@ describe('JsonStore', () => {
     });
   });
 
+  test('keeps -0 apart from 0', async () => {
+    const run = await claimRows(store, 'brave-otter');
+    await store.write(await run.scope(1, { duration_ms: -0 }).tag(1, 0, 'loss', -0).tag(1, 1, 'loss', 0).batch());
+    const [scope] = await readIn(store, [run.sid(1)]);
+    expect([scope?.durationMs, scope?.tags.map((tag) => tag.value)]).toStrictEqual([-0, [-0, 0]]);
+  });
+
   test('is read and written by several objects at once', async () => {
     const other = new JsonStore(folder);
     const [a, b] = [await claimRows(store, 'brave-otter'), await claimRows(other, 'calm-heron')];

@@ -80,6 +80,8 @@ const layers: readonly (readonly [file: string, whatItIs: string, reasonForLengt
   ['storage/json-folder.ts', 'the folder of a JSON store'],
   ['storage/json-source.ts', 'the rows of a JSON store, read when they are needed'],
   ['storage/json-store.ts', 'a store as one JSON file a scope'],
+  ['storage/acknowledged.ts', 'the last batch that a DuckDB file was told to hold'],
+  ['storage/duckdb-file.ts', 'a DuckDB file, made whole, locked and checked'],
   ['storage/duckdb-store.ts', 'a store as one DuckDB file'],
 
   // What people search and query
@@ -119,10 +121,13 @@ const layers: readonly (readonly [file: string, whatItIs: string, reasonForLengt
   ['cli.ts', 'the command marque'],
 ];
 
-/** Each runtime dependency has one door: the only file that loads it. */
+/**
+ * Each runtime dependency has one door: the only file that loads it. The exception is Arrow: batch.ts is loaded by the first flush,
+ * and an artifact may be recorded before, synchronously, so arrow-ipc.ts requires what batch.ts imports.
+ */
 const doors: Readonly<Record<string, string>> = {
   '@duckdb/node-api': 'binding.ts',
-  'apache-arrow': 'batch.ts',
+  'apache-arrow': 'arrow-ipc.ts and batch.ts',
   commander: 'cli.ts',
   'console-table-printer': 'table.ts',
   leven: 'near.ts',
@@ -188,6 +193,7 @@ describe('importsOf reads', () => {
     [`export interface A {}\nimport type { B } from './b.ts';`, 'type ./b.ts'],
     [`const a = await import('a');`, 'value a'],
     [`const a = createRequire(import.meta.url)('a');`, 'value a'],
+    [`const a = require(require.resolve('a').replace('.js', '.mjs'));`, 'value a'],
     [`let a: typeof import('a');`, 'type a'],
     [`let a: import('a').A;`, 'type a'],
     [`// import { a } from './a.ts';`, ''],

@@ -42,7 +42,7 @@ test('the tarball holds the code, the SQL and four documents', () => {
 test("the README's example, compiled and run from the tarball, prints what the README says", () => {
   const { code, output } = readmeExample();
   consumer.write('example.ts', code);
-  consumer.run('npx', '--no', 'tsc');
+  consumer.run('npx', '--no', '--', 'tsc');
   const printed = consumer.run(process.execPath, 'example.js');
   // The README shows one run's slug; every run draws another.
   const [slug] = readdirSync(join(consumer.folder, 'history', '_runs')).flatMap(
@@ -57,10 +57,10 @@ test('the SQL files are found from the tarball', () => {
 
 test('a strict TypeScript program compiles against the declarations and runs', () => {
   consumer.write('program.ts', program);
-  consumer.run('npx', '--no', 'tsc');
+  consumer.run('npx', '--no', '--', 'tsc');
   expect(consumer.run(process.execPath, 'program.js')).toBe('report loss\n');
 });
 
 test('npx marque --version prints the version of the package', () => {
-  expect(consumer.run('npx', '--no', 'marque', '--version').trim()).toBe(manifest.version);
+  expect(consumer.run('npx', '--no', '--', 'marque', '--version').trim()).toBe(manifest.version);
 });

@@ -35,7 +35,7 @@ const evaluations = `
   FROM scopes WHERE step = 'evaluate' ORDER BY sid`;
 
 test('a plain DuckDB reads the finished rows while the sweep runs; after Ctrl-C all that had finished is there', async () => {
-  const folder = mkdtempSync(path.join(tmpdir(), 'a sweep\'s '));
+  const folder = mkdtempSync(path.join(tmpdir(), "a sweep's "));
   const store = path.join(folder, 'history');
   const child = spawn(process.execPath, ['--import', 'tsx', sweep], {
     cwd: fileURLToPath(new URL('..', import.meta.url)),

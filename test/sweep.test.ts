@@ -1,5 +1,11 @@
-import { MemoryStorage, Random, type Flow } from 'marque';
-import { describe, expect, test } from 'vitest';
+import { execFile } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { MemoryStorage, ParquetStorage, Random, type Flow } from 'marque';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { Classifier, type Model } from '../examples/sweep/classifier.ts';
 import { accuracyOf, confusionOf, macroF1Of, totalOf, type Confusion } from '../examples/sweep/confusion.ts';
 import { drawFolds } from '../examples/sweep/folds.ts';
@@ -7,6 +13,7 @@ import { Grid } from '../examples/sweep/grid.ts';
 import type { Hyperparameters } from '../examples/sweep/hyperparameters.ts';
 import { flowers } from '../examples/sweep/iris.ts';
 import { formatLeaderboard, leaderboard, type Standing } from '../examples/sweep/leaderboard.ts';
+import { nextLines } from '../examples/sweep/next-lines.ts';
 import { evaluate, refine, report, split } from '../examples/sweep/steps.ts';
 import { sweep, type SweepOptions } from '../examples/sweep/sweep.ts';
 
@@ -26,23 +33,28 @@ describe('the pieces of the sweep', () => {
   test('folds of species that do not divide evenly differ by one flower at most', () => {
     const folds = drawFolds(flowers.slice(0, 53), 4, new Random(1));
     const sizes = [0, 1, 2, 3].map((fold) => folds.filter((one) => one === fold).length);
-    expect(sizes.toSorted()).toEqual([13, 13, 13, 14]);
+    expect(sizes.toSorted((a, b) => a - b)).toEqual([13, 13, 13, 14]);
   });
 
-  test.each<[name: string, confusion: Confusion, accuracy: number, macroF1: number]>([
-    ['all right', [[5, 0], [0, 5]], 1, 1], // prettier-ignore
-    ['all wrong', [[0, 5], [5, 0]], 0, 0],
-    ['one species never predicted', [[6, 0], [2, 0]], 0.75, (12 / 14 + 0) / 2],
-    ['one wrong each way', [[3, 1], [1, 5]], 0.8, (6 / 8 + 10 / 12) / 2],
-  ])('accuracy and macro F1: %s', (_, confusion, accuracy, macroF1) => {
+  test.each<[name: string, counts: [number, number, number, number], accuracy: number, macroF1: number]>([
+    ['all right', [5, 0, 0, 5], 1, 1],
+    ['all wrong', [0, 5, 5, 0], 0, 0],
+    ['one species never predicted', [6, 0, 2, 0], 0.75, (12 / 14 + 0) / 2],
+    ['one species neither there nor predicted', [4, 0, 0, 0], 1, (1 + 0) / 2],
+    ['one wrong each way', [3, 1, 1, 5], 0.8, (6 / 8 + 10 / 12) / 2],
+  ])('accuracy and macro F1: %s', (_, [a, b, c, d], accuracy, macroF1) => {
+    const confusion = [
+      [a, b],
+      [c, d],
+    ];
     expect(accuracyOf(confusion)).toBeCloseTo(accuracy, 12);
     expect(macroF1Of(confusion)).toBeCloseTo(macroF1, 12);
   });
 
   test('confusion counts pairs of actual and predicted, and adds up', () => {
-    const one = confusionOf([[0, 0], [0, 1], [1, 1]], 2);
-    expect(one).toEqual([[1, 1], [0, 1]]);
-    expect(totalOf([one, one, [[0, 0], [7, 0]]])).toEqual([[2, 2], [7, 2]]);
+    const one = confusionOf([1, 1, 0].entries(), 3);
+    expect(one.flat()).toEqual([0, 1, 0, 0, 1, 0, 1, 0, 0]);
+    expect(totalOf([one, one]).flat()).toEqual([0, 2, 0, 0, 2, 0, 2, 0, 0]);
   });
 
   test('the coarse grid has at least 1,000 evaluations on five splits, all different', () => {
@@ -52,14 +64,18 @@ describe('the pieces of the sweep', () => {
   });
 
   test.each([
-    [7, 3 * 25 - 1],
-    [1, 2 * 25 - 1],
-  ])('the finer grid around %i neighbours has %i cells, without the middle and without cells of no neighbours', (neighbours, count) => {
-    const middle = { neighbours, petals: 2, widths: 0.5 };
-    const { cells } = Grid.around(middle);
+    [7, 3 * 25],
+    [1, 2 * 25],
+  ])('the finer grid around %i neighbours has %i cells, none of them without neighbours', (neighbours, count) => {
+    const { cells } = Grid.around({ neighbours, petals: 2, widths: 0.5 });
     expect(cells).toHaveLength(count);
-    expect(cells).not.toContainEqual(middle);
+    expect(cells).toContainEqual({ neighbours, petals: 2, widths: 0.5 });
     expect(Math.min(...cells.map((cell) => cell.neighbours))).toBe(Math.max(1, neighbours - 1));
+  });
+
+  test('a grid without another keeps the order of what is left', () => {
+    const [first, second, third] = Grid.coarse().cells as [Hyperparameters, Hyperparameters, Hyperparameters];
+    expect(new Grid([third, first, second]).without(new Grid([{ ...first }])).cells).toEqual([third, second]);
   });
 
   test('a classifier ignores the unit of measurement', () => {
@@ -69,7 +85,8 @@ describe('the pieces of the sweep', () => {
   });
 });
 
-const small = Grid.of({ neighbours: [5, 15], petals: [0.5, 2], widths: [0.5, 1] });
+// Five and six neighbours are next to each other: the finer grid around one meets the other.
+const small = Grid.of({ neighbours: [5, 6], petals: [0.5, 2], widths: [0.5, 1] });
 const shuffled = new Grid(new Random(7).shuffle(small.cells));
 
 async function execute(options: SweepOptions): Promise<Flow> {
@@ -93,8 +110,9 @@ describe('the sweep', () => {
     const flow = await execute({});
     expect(await flow.errors).toEqual([]);
     expect(flow.state).toBe('finished');
-    const around = (await flow.search(refine).first())?.recall<Hyperparameters>('around');
-    const finer = Grid.around(around as Hyperparameters).cells.length;
+    const refined = await flow.search(refine).first();
+    const finer = refined?.tags[0]?.value ?? 0;
+    expect(finer).toBeGreaterThan(2 * 25 - small.cells.length);
     const scopes = await flow.scopes;
     const counts = [split, evaluate, refine, report].map(({ name }) => scopes.filter((scope) => scope.step === name).length);
     expect(counts).toEqual([2, 2 * small.cells.length + 2 * finer, 1, 1]);
@@ -141,7 +159,9 @@ describe('the sweep', () => {
     const scope = await flow.search(report).first();
     const standings = scope?.recall<Standing[]>('report') ?? [];
     expect(standings).toEqual(await leaderboard(flow, flow.run, 10));
-    expect(standings.map((standing) => standing.mean)).toEqual(standings.map((standing) => standing.mean).toSorted((a, b) => b - a));
+    expect(standings.map((standing) => standing.mean)).toEqual(
+      standings.map((standing) => standing.mean).toSorted((a, b) => b - a),
+    );
     expect(standings[0]?.mean).toBeGreaterThan(0.9);
     expect(standings.every((standing) => standing.n === 2)).toBe(true);
     expect(scope?.tags[0]).toEqual({ content: 'best mean accuracy', value: standings[0]?.mean });
@@ -157,4 +177,26 @@ describe('the sweep', () => {
     expect(await leaderboard(storage, first.run, 100)).toEqual(await leaderboard(storage, second.run, 100));
     expect(await storage.search(split, { runs: 'all' }).count()).toBe(2);
   });
+});
+
+test('the lines that the sweep says to type next work', async () => {
+  const parent = await mkdtemp(path.join(tmpdir(), "a sweep's "));
+  onTestFinished(() => rm(parent, { recursive: true, force: true }));
+  const folder = path.join(parent, 'history');
+  await using storage = new ParquetStorage(folder);
+  const flow = sweep(storage, { grid: Grid.of({ neighbours: [5], petals: [2], widths: [1] }), splits: 1, logLevel: 'silent' });
+  await flow.execute();
+  const [best] = await leaderboard(storage, flow.run, 1);
+  const cli = `"${process.execPath}" --import tsx src/cli.ts`;
+  const outputs = [];
+  for (const line of nextLines(folder)) {
+    const shell = ['-c', line.replace('npx marque', cli)];
+    const { stdout } = await promisify(execFile)('sh', shell, { cwd: fileURLToPath(new URL('..', import.meta.url)) });
+    outputs.push(stdout);
+  }
+  const [runs, search, sql] = outputs;
+  expect(runs).toMatch(new RegExp(`${flow.run}.*iris.*finished`));
+  expect(search?.match(new RegExp(`^iris\\.evaluate\\.${flow.run}\\..* ok `, 'gm'))).toHaveLength(5);
+  expect(sql).toContain(flow.run);
+  expect(sql).toContain(`${best?.mean}`.slice(0, 5));
 });

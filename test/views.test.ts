@@ -30,7 +30,15 @@ async function insertScope(sid: number): Promise<void> {
 describe('every view', () => {
   test.each(views)('%s has only types that every reader knows', async (view) => {
     const types = (await rows(`SELECT DISTINCT column_type FROM (DESCRIBE ${view})`)) as string[][];
-    const known = ['BIGINT', 'INTEGER', 'DOUBLE', 'VARCHAR', 'BLOB', 'TIMESTAMP_MS', 'STRUCT("content" VARCHAR, "value" DOUBLE)[]'];
+    const known = [
+      'BIGINT',
+      'INTEGER',
+      'DOUBLE',
+      'VARCHAR',
+      'BLOB',
+      'TIMESTAMP_MS',
+      'STRUCT("content" VARCHAR, "value" DOUBLE)[]',
+    ];
     expect(types.flat().filter((type) => !known.includes(type))).toEqual([]);
   });
 
@@ -72,35 +80,147 @@ describe('children', () => {
       await connection.run(`INSERT INTO raw.artifacts (sid, seq, name, text)
         VALUES (${sid}, 0, 'a', 'old'), (${sid}, 1, 'b', 'only'), (${sid}, 2, 'a', 'new')`);
     }
-    const latest = [['b', 'only'], ['a', 'new']];
+    const latest = [
+      ['b', 'only'],
+      ['a', 'new'],
+    ];
     expect(await rows('SELECT name, text FROM artifacts ORDER BY sid, seq')).toEqual([...latest, ...latest]);
   });
 
   test('repeated tags stay a series', async () => {
     await insertScope(scope);
-    await connection.run(`INSERT INTO raw.tags (sid, seq, content, value) VALUES (${scope}, 0, 'loss', 2), (${scope}, 1, 'loss', 1)`);
+    await connection.run(
+      `INSERT INTO raw.tags (sid, seq, content, value) VALUES (${scope}, 0, 'loss', 2), (${scope}, 1, 'loss', 1)`,
+    );
     expect(await rows('SELECT list(value ORDER BY seq) FROM tags')).toEqual([[[2, 1]]]);
   });
 });
 
 describe('runs', () => {
   /** [name, events as [event, ms, details], state, started, ended and duration in ms] */
-  const histories: readonly [string, readonly [string, number, string?][], string, number | null, number | null, number | null][] = [
+  const histories: readonly [
+    string,
+    readonly [string, number, string?][],
+    string,
+    number | null,
+    number | null,
+    number | null,
+  ][] = [
     ['running', [['started', 10]], 'running', 10, null, null],
-    ['finished', [['started', 10], ['ended', 30, '{"state":"finished","durationMs":19.5}']], 'finished', 10, 30, 19.5],
-    ['failed', [['started', 10], ['ended', 30, '{"state":"failed","durationMs":19.5}']], 'failed', 10, 30, 19.5],
-    ['aborted by itself', [['started', 10], ['ended', 30, '{"state":"aborted","durationMs":2}']], 'aborted', 10, 30, 2],
-    ['found dead', [['started', 10], ['aborted', 30]], 'aborted', 10, 30, 20],
-    ['resumed', [['started', 10], ['aborted', 30], ['resumed', 40]], 'running', 10, null, null],
+    [
+      'finished',
+      [
+        ['started', 10],
+        ['ended', 30, '{"state":"finished","durationMs":19.5}'],
+      ],
+      'finished',
+      10,
+      30,
+      19.5,
+    ],
+    [
+      'failed',
+      [
+        ['started', 10],
+        ['ended', 30, '{"state":"failed","durationMs":19.5}'],
+      ],
+      'failed',
+      10,
+      30,
+      19.5,
+    ],
+    [
+      'aborted by itself',
+      [
+        ['started', 10],
+        ['ended', 30, '{"state":"aborted","durationMs":2}'],
+      ],
+      'aborted',
+      10,
+      30,
+      2,
+    ],
+    [
+      'found dead',
+      [
+        ['started', 10],
+        ['aborted', 30],
+      ],
+      'aborted',
+      10,
+      30,
+      20,
+    ],
+    [
+      'resumed',
+      [
+        ['started', 10],
+        ['aborted', 30],
+        ['resumed', 40],
+      ],
+      'running',
+      10,
+      null,
+      null,
+    ],
     [
       'resumed and ended',
-      [['started', 10], ['aborted', 30], ['resumed', 40], ['ended', 45, '{"state":"finished","durationMs":4.5}']],
-      'finished', 10, 45, 4.5,
+      [
+        ['started', 10],
+        ['aborted', 30],
+        ['resumed', 40],
+        ['ended', 45, '{"state":"finished","durationMs":4.5}'],
+      ],
+      'finished',
+      10,
+      45,
+      4.5,
     ],
-    ['deleted', [['started', 10], ['ended', 30, '{"state":"finished","durationMs":1}'], ['deleted', 99]], 'deleted', 10, 30, 1],
-    ['ended in the same millisecond', [['ended', 10, '{"state":"failed","durationMs":0.25}'], ['started', 10]], 'failed', 10, 10, 0.25],
-    ['ended without details', [['started', 10], ['ended', 30]], 'finished', 10, 30, 20],
-    ['with damaged details', [['started', 10, '{'], ['ended', 30, 'x']], 'finished', 10, 30, 20],
+    [
+      'deleted',
+      [
+        ['started', 10],
+        ['ended', 30, '{"state":"finished","durationMs":1}'],
+        ['deleted', 99],
+      ],
+      'deleted',
+      10,
+      30,
+      1,
+    ],
+    [
+      'ended in the same millisecond',
+      [
+        ['ended', 10, '{"state":"failed","durationMs":0.25}'],
+        ['started', 10],
+      ],
+      'failed',
+      10,
+      10,
+      0.25,
+    ],
+    [
+      'ended without details',
+      [
+        ['started', 10],
+        ['ended', 30],
+      ],
+      'finished',
+      10,
+      30,
+      20,
+    ],
+    [
+      'with damaged details',
+      [
+        ['started', 10, '{'],
+        ['ended', 30, 'x'],
+      ],
+      'finished',
+      10,
+      30,
+      20,
+    ],
     ['of which only the end is known', [['ended', 30, '{"state":"finished","durationMs":5}']], 'finished', null, 30, 5],
   ];
 
@@ -109,7 +229,9 @@ describe('runs', () => {
       const json = details === undefined ? 'NULL' : `'${details}'`;
       await connection.run(`INSERT INTO raw.runs VALUES (1, 'u', 'a-b', 'f', '${event}', epoch_ms(${at}), ${json})`);
     }
-    const folded = await rows('SELECT run_number, uuid, slug, flow, state, epoch_ms(started_at), epoch_ms(ended_at), duration_ms FROM runs');
+    const folded = await rows(
+      'SELECT run_number, uuid, slug, flow, state, epoch_ms(started_at), epoch_ms(ended_at), duration_ms FROM runs',
+    );
     const text = (ms: number | null) => (ms === null ? null : String(ms));
     expect(folded).toEqual([['1', 'u', 'a-b', 'f', state, text(startedAt), text(endedAt), durationMs]]);
   });
@@ -127,7 +249,10 @@ describe('runs', () => {
     }
     await connection.run(`INSERT INTO raw.tags (sid, seq, content, value)
       VALUES (${run}, 1, 'late', 0.5), (${run}, 0, 'early', NULL), (${scope}, 0, 'of a scope', NULL)`);
-    const tags = [{ content: 'early', value: null }, { content: 'late', value: 0.5 }];
+    const tags = [
+      { content: 'early', value: null },
+      { content: 'late', value: 0.5 },
+    ];
     expect(await rows('SELECT run_number, scopes, errors, tags FROM runs ORDER BY run_number')).toEqual([
       ['1', '4', '2', tags],
       ['2', '0', '0', []],

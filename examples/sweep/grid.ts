@@ -23,17 +23,24 @@ export class Grid {
     });
   }
 
-  /** Between the coarse cells: one neighbour fewer or more, weights by up to a factor of √2. The cell in the middle is left out. */
+  /** A cell and those between it and its neighbours in a coarse grid: a neighbour fewer or more, weights by up to a factor of √2. */
   static around(middle: Hyperparameters): Grid {
     const factors = [-0.5, -0.25, 0, 0.25, 0.5].map((exponent) => 2 ** exponent);
     const near = (weight: number) => factors.map((factor) => Number((weight * factor).toFixed(4)));
-    const { cells } = Grid.of({
+    return Grid.of({
       neighbours: [-1, 0, 1].map((more) => middle.neighbours + more).filter((neighbours) => neighbours > 0),
       petals: near(middle.petals),
       widths: near(middle.widths),
     });
-    const isMiddle = (cell: Hyperparameters) =>
-      cell.neighbours === middle.neighbours && cell.petals === middle.petals && cell.widths === middle.widths;
-    return new Grid(cells.filter((cell) => !isMiddle(cell)));
   }
+
+  /** The cells that are not in another grid. */
+  without(other: Grid): Grid {
+    const tried = new Set(other.cells.map(keyOf));
+    return new Grid(this.cells.filter((cell) => !tried.has(keyOf(cell))));
+  }
+}
+
+function keyOf({ neighbours, petals, widths }: Hyperparameters): string {
+  return `${neighbours} ${petals} ${widths}`;
 }

@@ -28,15 +28,15 @@ export const evaluate = step({ neighbours: Number, petals: Number, widths: Numbe
 });
 
 /** Finds the best cell so far and tries a finer grid around it, on the very same splits. */
-export async function refine(flow: StepFlow): Promise<void> {
+export const refine = step({ grid: Grid }, async function refine(flow, { grid }) {
   const [best] = await leaderboard(flow, flow.run, 1);
   if (best === undefined) throw new Error('there is no evaluation to refine');
-  const { neighbours, petals, widths } = best;
-  flow.keep('around', { neighbours, petals, widths });
+  const finer = Grid.around(best).without(grid);
+  flow.tag('cells around the best', finer.cells.length);
   for await (const scope of flow.search(split, { order: 'oldest' })) {
-    for (const cell of Grid.around({ neighbours, petals, widths }).cells) flow.push(evaluate, { ...cell }, { scope });
+    for (const cell of finer.cells) flow.push(evaluate, { ...cell }, { scope });
   }
-}
+});
 
 /** Sums the run up: the leaderboard as an artifact and a log, the best mean as a tag, and where that best was reached. */
 export async function report(flow: StepFlow): Promise<void> {

@@ -7,7 +7,7 @@ import { makeFolder, putIfAbsent, writeWhole } from './files.ts';
 import { currentOwner, type Owner } from './owner.ts';
 
 /** What both files of a claim hold, as JSON. The modification time of `<number>.json` is the heartbeat. */
-export interface ClaimRecord extends Owner {
+interface ClaimRecord extends Owner {
   readonly uuid: string;
   readonly number: number;
   readonly slug: string;

@@ -30,7 +30,7 @@ export interface DeltaEntry {
 
 /** Of the store as a whole. A store with a higher one is refused. */
 export const formatVersion = 1;
-export const protocol = { reader: 1, writer: 2 } as const;
+export const deltaProtocol = { reader: 1, writer: 2 } as const;
 
 const deltaTypes: Readonly<Record<ColumnType, string>> = {
   bigint: 'long',
@@ -45,7 +45,7 @@ const deltaTypes: Readonly<Record<ColumnType, string>> = {
 export function firstEntry(table: TableName, empty: SegmentFile, now: number): string {
   const fields = columnsOf(table).map(([name, type]) => ({ name, type: deltaTypes[type], nullable: true, metadata: {} }));
   return lines([
-    { protocol: { minReaderVersion: protocol.reader, minWriterVersion: protocol.writer } },
+    { protocol: { minReaderVersion: deltaProtocol.reader, minWriterVersion: deltaProtocol.writer } },
     {
       metaData: {
         id: randomUUID(),
@@ -57,7 +57,7 @@ export function firstEntry(table: TableName, empty: SegmentFile, now: number): s
         createdTime: now,
       },
     },
-    add(empty, now),
+    addOf(empty, now),
     commitInfo('CREATE TABLE', {}, now),
   ]);
 }
@@ -66,10 +66,15 @@ export function firstEntry(table: TableName, empty: SegmentFile, now: number): s
  * A version that appends a batch, also one without rows of this table. `needs` is what a reader of this version has to have of
  * other tables: their versions, by name.
  */
-export function appendEntry(id: BatchId, segment: SegmentFile | null, needs: Readonly<Record<string, number>>, now: number): string {
+export function appendEntry(
+  id: BatchId,
+  segment: SegmentFile | null,
+  needs: Readonly<Record<string, number>>,
+  now: number,
+): string {
   return lines([
     { txn: { appId: id.writer, version: id.number, lastUpdated: now } },
-    ...(segment === null ? [] : [add(segment, now)]),
+    ...(segment === null ? [] : [addOf(segment, now)]),
     commitInfo('WRITE', { isBlindAppend: true, ...(Object.keys(needs).length === 0 ? {} : { needs }) }, now),
   ]);
 }
@@ -134,7 +139,7 @@ function isPath(path: unknown): boolean {
   }
 }
 
-function add({ name, bytes, rows }: SegmentFile, now: number): object {
+function addOf({ name, bytes, rows }: SegmentFile, now: number): object {
   const stats = JSON.stringify({ numRecords: rows });
   return { add: { path: name, partitionValues: {}, size: bytes, modificationTime: now, dataChange: true, stats } };
 }
@@ -148,5 +153,9 @@ function lines(actions: readonly object[]): string {
 }
 
 function damaged(file: string, what: string, cause?: unknown): MarqueError {
-  return new MarqueError('STORE_DAMAGED', `the log entry ${show(file, 300)} is damaged: ${what}`, cause === undefined ? {} : { cause });
+  return new MarqueError(
+    'STORE_DAMAGED',
+    `the log entry ${show(file, 300)} is damaged: ${what}`,
+    cause === undefined ? {} : { cause },
+  );
 }

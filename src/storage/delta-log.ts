@@ -3,7 +3,15 @@ import { dirname, join } from 'node:path';
 import { MarqueError, messageOf, show } from '../error.ts';
 import type { TableName } from '../schema.ts';
 import type { BatchId } from '../store.ts';
-import { appendEntry, type DeltaEntry, firstEntry, formatVersion, parseEntry, protocol, type SegmentFile } from './delta-entry.ts';
+import {
+  appendEntry,
+  type DeltaEntry,
+  deltaProtocol,
+  firstEntry,
+  formatVersion,
+  parseEntry,
+  type SegmentFile,
+} from './delta-entry.ts';
 import { hasCode, makeFolder, putIfAbsent, syncFolder } from './files.ts';
 
 /** A table at one version of its log. It never changes. */
@@ -12,7 +20,7 @@ export interface LogState {
   /** The segments that hold the table's rows, in the order in which they were added. */
   readonly segments: readonly Segment[];
   /** Whether a batch has been committed: its writer's batches are, in the order of their numbers. */
-  has(id: BatchId): boolean;
+  readonly has: (id: BatchId) => boolean;
 }
 
 export interface Segment {
@@ -167,11 +175,12 @@ function checkFormat(entry: DeltaEntry, folder: string, version: number): void {
     throw new MarqueError('STORE_PATH', `${place} is a Delta table of another program: choose another folder for the store`);
   }
   const format = entry.formatVersion === undefined ? formatVersion : Number(entry.formatVersion);
-  const { reader, writer } = entry.protocol ?? protocol;
-  if (format > formatVersion || reader > protocol.reader || writer > protocol.writer) {
+  const { reader, writer } = entry.protocol ?? deltaProtocol;
+  if (format > formatVersion || reader > deltaProtocol.reader || writer > deltaProtocol.writer) {
     const is = `format ${format}, Delta protocol ${reader}/${writer}`;
-    const known = `format ${formatVersion}, protocol ${protocol.reader}/${protocol.writer}`;
+    const known = `format ${formatVersion}, protocol ${deltaProtocol.reader}/${deltaProtocol.writer}`;
     throw new MarqueError('STORE_FORMAT', `${place} has ${is}; this version of marque knows ${known}: install a newer version`);
   }
-  if (!(format >= 1)) throw new MarqueError('STORE_DAMAGED', `${place} has the format ${show(entry.formatVersion)}, which never was`);
+  if (!(format >= 1))
+    throw new MarqueError('STORE_DAMAGED', `${place} has the format ${show(entry.formatVersion)}, which never was`);
 }

@@ -5,14 +5,13 @@ import { SqlSnapshot } from '../snapshot.ts';
 import { rawViewsSql, viewsSql } from '../sql.ts';
 import type { Batch, Snapshot, Statement } from '../store.ts';
 import type { LogState, Segment } from './delta-log.ts';
-import { emptySegment } from './parquet-folder.ts';
 import type { DuckDBLimits } from './segment-writer.ts';
 
 /** Every table at one version of its log. `scopes` was taken first and `runs` last, so the others hold at least as much. */
 export type LogStates = Readonly<Record<TableName, LogState>>;
 
 /** Two snapshots can be queried at once; more would keep libuv's threads from files. */
-const connections = 2;
+const connectionCount = 2;
 
 /** Answers queries over a store's segments with a DuckDB that can reach nothing but the store's folder. */
 export class ParquetReader {
@@ -20,6 +19,7 @@ export class ParquetReader {
   readonly #database: Database;
   readonly #connections: readonly Connection[];
   #next = 0;
+  #hasFailed = false;
 
   private constructor(folder: string, database: Database, connections: readonly Connection[]) {
     this.#folder = folder;
@@ -27,16 +27,33 @@ export class ParquetReader {
     this.#connections = connections;
   }
 
-  static async open(folder: string, limits: DuckDBLimits): Promise<ParquetReader> {
+  /** `states` are any states of the store: to make the views DuckDB has to look at a segment of each table. */
+  static async open(folder: string, limits: DuckDBLimits, states: LogStates): Promise<ParquetReader> {
     const database = await Database.open({ ...limits, allowed: [...new Set([folder, pattern(folder)])] });
-    const opened: Connection[] = [];
-    for (let count = 0; count < connections; count++) opened.push(await database.connect());
-    const [first] = opened as [Connection];
-    // A view is bound when it is made, on this connection; each query binds it again, to the files of its own snapshot.
-    const { text, values } = pinning((table) => [pattern(join(folder, table, emptySegment))], null, null);
-    await first.run(text, values);
-    await first.script(`${rawViewsSql(sourceOf)}\n${viewsSql()}`);
-    return new ParquetReader(folder, database, opened);
+    try {
+      const opened: Connection[] = [];
+      for (let count = 0; count < connectionCount; count++) opened.push(await database.connect());
+      const [first] = opened as [Connection];
+      // A view is bound when it is made, on this connection; each query binds it again, to the files of its own snapshot.
+      const { text, values } = pinning((table) => pathsOf(folder, table, states[table].segments.slice(0, 1)), null, null);
+      await first.run(text, values);
+      await first.script(`${rawViewsSql(sourceOf)}\n${viewsSql()}`);
+      return new ParquetReader(folder, database, opened);
+    } catch (error) {
+      await database.close();
+      throw error;
+    }
+  }
+
+  /** False once DuckDB has stopped at a fatal error, as an internal error makes it: then it has to be opened again. */
+  async isUsable(): Promise<boolean> {
+    if (!this.#hasFailed) return true;
+    const [first] = this.#connections as [Connection];
+    this.#hasFailed = !(await first.run('SELECT 1').then(
+      () => true,
+      () => false,
+    ));
+    return !this.#hasFailed;
   }
 
   /**
@@ -50,14 +67,16 @@ export class ParquetReader {
     const committed = ({ batch }: Segment) => batch === null || scopes.has(batch);
     const segments = (table: TableName): string[] => {
       const all = states[table].segments;
-      const live = table === 'scopes' || table === 'runs' ? all : all.filter(committed);
-      return live.map(({ name }) => pattern(join(this.#folder, table, name)));
+      return pathsOf(this.#folder, table, table === 'scopes' || table === 'runs' ? all : all.filter(committed));
     };
     return new SqlSnapshot({
       connection: this.#connections[this.#next++ % this.#connections.length] as Connection,
       before: [pinning(segments, pending, pendingRuns)],
       release: () => {
         for (const token of [pending, pendingRuns]) if (token !== null) this.#database.unpin(token);
+      },
+      failed: () => {
+        this.#hasFailed = true;
       },
     });
   }
@@ -85,10 +104,16 @@ function pinning(segments: (table: TableName) => string[], unflushed: bigint | n
 }
 
 function sourceOf(table: TableName): string {
-  const columns = columnsOf(table).map(([name]) => quoteName(name)).join(', ');
+  const columns = columnsOf(table)
+    .map(([name]) => quoteName(name))
+    .join(', ');
   const unflushed = table === 'runs' ? 'unflushed_runs' : 'unflushed';
   return `${columns} FROM read_parquet(getvariable('snapshot').${table})
     UNION ALL SELECT ${columns} FROM batch(getvariable('snapshot').${unflushed}, '${table}')`;
+}
+
+function pathsOf(folder: string, table: TableName, segments: readonly Segment[]): string[] {
+  return segments.map(({ name }) => pattern(join(folder, table, name)));
 }
 
 /** DuckDB takes every path for a pattern, also in a list: `exp[1]` would find the files of a folder `exp1` beside it. */

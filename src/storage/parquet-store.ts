@@ -8,6 +8,7 @@ import { claimRun } from './claims.ts';
 import { makeFolder } from './files.ts';
 import { createTables, folderPath, isStore, keepOpenSql, type Logs, logsIn } from './parquet-folder.ts';
 import type { LogStates, ParquetReader } from './parquet-reader.ts';
+import { Reopening } from './reopening.ts';
 import { childTables } from './scope-rows.ts';
 import type { DuckDBLimits, SegmentWriter } from './segment-writer.ts';
 
@@ -23,8 +24,9 @@ export class ParquetStore implements Store {
   readonly #underWay = new Set<Promise<unknown>>();
   /** Whoever only reads must not find a store that his own question has made. */
   #mayCreate = false;
-  #writer: Promise<SegmentWriter> | null = null;
-  #reader: Promise<ParquetReader> | null = null;
+  #exists = false;
+  readonly #writer = new Reopening<SegmentWriter>();
+  readonly #reader = new Reopening<ParquetReader>();
   #closed = false;
 
   /** Throws STORE_PATH for what cannot be a path of a folder. */
@@ -53,7 +55,7 @@ export class ParquetStore implements Store {
     checkId(id);
     await this.#use(async () => {
       this.#mayCreate = true;
-      const writer = await this.#openWriter();
+      const writer = await this.#writer.get(() => this.#openWriter());
       const states = await this.#refresh();
       const tables = (Object.keys(batch.tables) as TableName[]).filter((table) => (batch.tables[table]?.numRows ?? 0) > 0);
       const segments = await writer.write(
@@ -64,7 +66,9 @@ export class ParquetStore implements Store {
         await this.#logs[table].append(id, segments.get(table) ?? null, needs);
 
       const needs = Object.fromEntries(
-        await settled(childTables.map(async (table) => [table, tables.includes(table) ? await append(table) : states[table].version])),
+        await settled(
+          childTables.map(async (table) => [table, tables.includes(table) ? await append(table) : states[table].version]),
+        ),
       );
       await append('scopes', needs);
       if (tables.includes('runs')) await append('runs');
@@ -73,15 +77,17 @@ export class ParquetStore implements Store {
 
   async snapshot(unflushed: readonly Batch[]): Promise<Snapshot> {
     return await this.#use(async () => {
-      const reader = await this.#openReader();
-      return reader.snapshot(await this.#refresh(), unflushed);
+      if (!this.#exists) await this.#requireStore();
+      const states = await this.#refresh();
+      const reader = await this.#reader.get(() => this.#openReader(states));
+      return reader.snapshot(states, unflushed);
     });
   }
 
   async close(): Promise<void> {
     this.#closed = true;
     await Promise.allSettled(this.#underWay);
-    await settled([this.#writer, this.#reader].map(async (opening) => await (await opening)?.close()));
+    await settled([this.#writer.close(), this.#reader.close()]);
   }
 
   /** `scopes` first: a batch that it has is then in the other tables as well. `runs` last, for it is written last. */
@@ -97,15 +103,8 @@ export class ParquetStore implements Store {
     return { scopes, artifacts, tags, logs: logMessages, edges, runs: await logs.runs.refresh() };
   }
 
+  /** Makes the store if it is not there. */
   async #openWriter(): Promise<SegmentWriter> {
-    this.#writer ??= this.#createWriter().catch((error: unknown) => {
-      this.#writer = null; // so that the next attempt starts anew
-      throw error;
-    });
-    return await this.#writer;
-  }
-
-  async #createWriter(): Promise<SegmentWriter> {
     const exists = await isStore(this.#folder, this.#logs);
     await makeFolder(this.#folder);
     const [{ SegmentWriter }, { quoteText }] = await Promise.all([import('./segment-writer.ts'), import('../duckdb.ts')]);
@@ -117,24 +116,20 @@ export class ParquetStore implements Store {
       await writer.close();
       throw error;
     }
+    this.#exists = true;
     return writer;
   }
 
-  async #openReader(): Promise<ParquetReader> {
-    this.#reader ??= this.#createReader().catch((error: unknown) => {
-      this.#reader = null;
-      throw error;
-    });
-    return await this.#reader;
+  async #openReader(states: LogStates): Promise<ParquetReader> {
+    const { ParquetReader } = await import('./parquet-reader.ts');
+    return await ParquetReader.open(this.#folder, this.#limits, states);
   }
 
-  async #createReader(): Promise<ParquetReader> {
-    if (!(await isStore(this.#folder, this.#logs))) {
-      if (!this.#mayCreate) throw new MarqueError('STORE_PATH', `there is no store in ${show(this.#folder, 300)}: nothing has been written yet`);
-      await this.#openWriter();
-    }
-    const { ParquetReader } = await import('./parquet-reader.ts');
-    return await ParquetReader.open(this.#folder, this.#limits);
+  async #requireStore(): Promise<void> {
+    this.#exists = await isStore(this.#folder, this.#logs);
+    if (this.#exists) return;
+    if (this.#mayCreate) await this.#writer.get(() => this.#openWriter());
+    else throw new MarqueError('STORE_PATH', `there is no store in ${show(this.#folder, 300)}: nothing has been written yet`);
   }
 
   async #use<T>(job: () => Promise<T>): Promise<T> {
@@ -152,5 +147,8 @@ export class ParquetStore implements Store {
 /** The name of a segment is made from it: it has to be a file name, and tell one writer from another. */
 function checkId({ writer, number }: BatchId): void {
   if (/^[A-Za-z0-9_-]+\/\d+$/.test(writer) && Number.isSafeInteger(number) && number >= 1) return;
-  throw new MarqueError('OPTION_INVALID', `${show(writer)} cannot write batch ${number}: writers are called <uuid>/<epoch>, batches 1, 2, 3, …`);
+  throw new MarqueError(
+    'OPTION_INVALID',
+    `${show(writer)} cannot write batch ${number}: writers are called <uuid>/<epoch>, batches 1, 2, 3, …`,
+  );
 }

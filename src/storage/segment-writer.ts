@@ -20,13 +20,15 @@ export interface DuckDBLimits {
  * As old readers understand it (version 1 pages), in row groups that DuckDB reads in parallel. Level 1 beats 3: a batch is written
  * while the flow waits for the processor, and merged later. DuckDB's own temporary files would match `*.parquet`.
  */
-const format = 'FORMAT parquet, PARQUET_VERSION v1, COMPRESSION zstd, COMPRESSION_LEVEL 1, ROW_GROUP_SIZE 122880, USE_TMP_FILE false';
+const format =
+  'FORMAT parquet, PARQUET_VERSION v1, COMPRESSION zstd, COMPRESSION_LEVEL 1, ROW_GROUP_SIZE 122880, USE_TMP_FILE false';
 
 /** Writes Parquet segments with a DuckDB of its own, which no SQL of a user ever reaches. */
 export class SegmentWriter {
   readonly #folder: string;
   readonly #database: Database;
   readonly #connection: Connection;
+  #hasFailed = false;
 
   private constructor(folder: string, database: Database, connection: Connection) {
     this.#folder = folder;
@@ -37,6 +39,16 @@ export class SegmentWriter {
   static async open(folder: string, limits: DuckDBLimits): Promise<SegmentWriter> {
     const database = await Database.open({ ...limits, allowed: [folder] });
     return new SegmentWriter(folder, database, await database.connect());
+  }
+
+  /** False once DuckDB has stopped at a fatal error: then it has to be opened again. */
+  async isUsable(): Promise<boolean> {
+    if (!this.#hasFailed) return true;
+    this.#hasFailed = !(await this.#connection.run('SELECT 1').then(
+      () => true,
+      () => false,
+    ));
+    return !this.#hasFailed;
   }
 
   /** Writes the rows that a batch has of some tables, one segment a table. They are durable when it resolves. */
@@ -67,13 +79,23 @@ export class SegmentWriter {
     await this.#database.close();
   }
 
-  async #copy(token: bigint | null, table: TableName, path: string, publish: (temporary: string) => Promise<unknown>): Promise<number> {
+  async #copy(
+    token: bigint | null,
+    table: TableName,
+    path: string,
+    place: (temporary: string) => Promise<unknown>,
+  ): Promise<number> {
     const columns = columnsOf(table).map(([name]) => quoteName(name));
     const temporary = temporaryBeside(path);
     try {
-      await this.#connection.run(`COPY (SELECT ${columns.join(', ')} FROM batch($1, $2)) TO $3 (${format})`, [token, table, temporary]);
-      await publish(temporary);
+      await this.#connection.run(`COPY (SELECT ${columns.join(', ')} FROM batch($1, $2)) TO $3 (${format})`, [
+        token,
+        table,
+        temporary,
+      ]);
+      await place(temporary);
     } catch (error) {
+      this.#hasFailed = true;
       await rm(temporary, { force: true }).catch(() => undefined); // the first error is the one to report
       throw error;
     }

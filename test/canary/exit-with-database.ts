@@ -6,6 +6,8 @@ import { Database } from '../../src/duckdb.ts';
 const database = await Database.open();
 const connection = await database.connect();
 await connection.run('CREATE TABLE numbers AS FROM range(1000)');
+const { values } = await connection.run(`SELECT parse_filename(current_setting('temp_directory'))`);
+console.log(`spills into ${String(values[0]?.[0])}`);
 const way = process.argv[2];
 if (way === 'scan') {
   const sid = new NumberColumn();

@@ -7,7 +7,8 @@ for (let round = 0; round < 6; round++) {
   const vectors = await (async () => {
     const result = await connection.run(`SELECT 'a text that does not fit into twelve bytes ' || i FROM range(20000) t(i)`);
     const found = [];
-    for (let chunk = await result.fetchChunk(); chunk?.rowCount > 0; chunk = await result.fetchChunk()) found.push(chunk.getColumnVector(0));
+    for (let chunk = await result.fetchChunk(); chunk?.rowCount > 0; chunk = await result.fetchChunk())
+      found.push(chunk.getColumnVector(0));
     return found;
   })();
   for (let i = 0; i < 5; i++) {

@@ -1,0 +1,145 @@
+import { stat } from 'node:fs/promises';
+import type { Connection, Database, Run } from '../duckdb.ts';
+import { MarqueError, show } from '../error.ts';
+import { quoteName } from '../quote.ts';
+import { tableNames } from '../schema.ts';
+import { lastRunNumber } from '../sid.ts';
+import { SqlSnapshot } from '../snapshot.ts';
+import type { Batch, Claim, ClaimRequest, Snapshot } from '../store.ts';
+import { AcknowledgedFile } from './acknowledged.ts';
+import { countBatches, openDuckDB, type OpenedDuckDB } from './duckdb-opening.ts';
+import type { Lock } from './lock.ts';
+import { currentOwner } from './owner.ts';
+
+const mostDraws = 1_000;
+
+/** A write-ahead log beyond this size goes into the file itself. It is the size at which DuckDB would do so unasked. */
+const longLog = 16 * 2 ** 20;
+
+/**
+ * A `.duckdb` file that is open and locked. It holds the tables of `sql/schema.sql` and `sql/ledger.sql`, and the views. Beside it, a
+ * database in memory has the same views over the rows of the file and those of unflushed batches.
+ */
+export class DuckDBFile {
+  readonly #path: string;
+  readonly #lock: Lock;
+  readonly #database: Database;
+  readonly #catalog: string;
+  readonly #writer: Connection;
+  readonly #readers: readonly Connection[];
+  readonly #acknowledged: AcknowledgedFile;
+  #snapshots = 0;
+
+  private constructor({ path, lock, database, catalog, writer, readers }: OpenedDuckDB) {
+    this.#path = path;
+    this.#lock = lock;
+    this.#database = database;
+    this.#catalog = quoteName(catalog);
+    this.#writer = writer;
+    this.#readers = readers;
+    this.#acknowledged = new AcknowledgedFile(path);
+  }
+
+  /**
+   * Opens a file, and if `create` says so makes it where there is none or an empty one.
+   *
+   * @throws MarqueError STORE_PATH, STORE_FORMAT, STORE_LOCKED, STORE_DAMAGED, STORE_UNWRITABLE.
+   */
+  static async open(given: string, create: boolean): Promise<DuckDBFile> {
+    return new DuckDBFile(await openDuckDB(given, create));
+  }
+
+  /** Durable and acknowledged when it resolves. A batch that is there already is acknowledged once more. */
+  async store(batch: Batch): Promise<void> {
+    const { writer, number } = batch.id;
+    const token = this.#database.pin([batch]);
+    try {
+      const counts = await this.#writer.transaction(async (run) => {
+        const id = [writer, BigInt(number)];
+        const { rowCount } = await run('SELECT 1 FROM raw.batches WHERE writer = $1 AND number = $2', id);
+        if (rowCount === 0) {
+          for (const table of tableNames) {
+            if (batch.tables[table] !== undefined) await run(`INSERT INTO raw.${table} SELECT * FROM batch($1, '${table}')`, [token]);
+          }
+          await run('INSERT INTO raw.batches VALUES ($1, $2)', id);
+        }
+        return await countBatches(run);
+      });
+      await this.#acknowledged.write(counts);
+    } finally {
+      this.#database.unpin(token);
+    }
+  }
+
+  async claim({ uuid, flow, drawSlug }: ClaimRequest): Promise<Claim> {
+    const { counts, number, slug } = await this.#writer.transaction(async (run) => {
+      const next = (await run('SELECT coalesce(max(number), 0) + 1 FROM raw.claims')).values[0]?.[0] as number;
+      if (next > lastRunNumber) throw new MarqueError('STORE_UNWRITABLE', `${show(this.#path, 300)} has used up its ${lastRunNumber} run numbers: use a new store`);
+      const free = await freeSlug(run, drawSlug);
+      const { host, pid } = currentOwner();
+      await run('INSERT INTO raw.claims VALUES ($1, $2, $3, $4, $5, $6, $7)', [BigInt(next), free, uuid, flow, host, BigInt(pid), new Date()]);
+      return { counts: await countBatches(run), number: next, slug: free };
+    });
+    await this.#acknowledged.write(counts);
+    return { number, slug, release: () => Promise.resolve() };
+  }
+
+  /**
+   * The state is a number of rows for each table. Rows are only ever appended, so the first n of them, by rowid, stay the same
+   * whatever is written later. A transaction held open would do as well, were it not that DuckDB aborts it with the first
+   * query that fails.
+   */
+  async snapshot(unflushed: readonly Batch[]): Promise<Snapshot> {
+    const reader = this.#readers[this.#snapshots++ % this.#readers.length] as Connection;
+    const counts = tableNames.map((table) => `(SELECT count(*) FROM ${this.#catalog}.raw.${table})`);
+    const first = unflushed.reduce((least, { id }) => Math.min(least, id.number), Number.MAX_SAFE_INTEGER);
+    const state = await reader.run(
+      `SELECT [${counts.join(', ')}], (
+        SELECT list(writer || ' ' || number) FROM ${this.#catalog}.raw.batches WHERE number >= $1 AND writer IN (SELECT unnest($2::VARCHAR[]))
+      )`,
+      [BigInt(first), [...new Set(unflushed.map(({ id }) => id.writer))]],
+    );
+    const rows = state.values[0]?.[0] as readonly number[];
+    const written = new Set(state.values[1]?.[0] as readonly string[] | null);
+    const token = this.#database.pin(unflushed.filter(({ id }) => !written.has(`${id.writer} ${id.number}`)));
+    return new SqlSnapshot({
+      connection: reader,
+      before: [
+        { text: 'SET VARIABLE written_rows = $1', values: [rows.map(BigInt)] },
+        { text: 'SET VARIABLE unflushed = $1', values: [token] },
+      ],
+      release: () => this.#database.unpin(token),
+    });
+  }
+
+  /** Moves a long write-ahead log into the file. Only `stat` is used on it: opening it would drop DuckDB's lock. */
+  async shortenLog(): Promise<void> {
+    const { size } = await stat(`${this.#path}.wal`).catch(() => ({ size: 0 }));
+    if (size > longLog) await this.#writer.run('CHECKPOINT');
+  }
+
+  /** Whether DuckDB still answers. After certain errors, such as a full disk while it commits, it refuses everything until reopened. */
+  async isAlive(): Promise<boolean> {
+    return await this.#writer.run('SELECT 1').then(
+      () => true,
+      () => false,
+    );
+  }
+
+  async close(): Promise<void> {
+    try {
+      await this.#writer.run('CHECKPOINT').catch(() => undefined); // what is in the log is durable: the next one who opens it tries again
+      await this.#database.close();
+    } finally {
+      await this.#lock.release();
+    }
+  }
+}
+
+async function freeSlug(run: Run, drawSlug: () => string): Promise<string> {
+  for (let draw = 0; draw < mostDraws; draw++) {
+    const slug = drawSlug();
+    if (!/^\d+$/.test(slug) && (await run('SELECT 1 FROM raw.claims WHERE slug = $1', [slug])).rowCount === 0) return slug;
+  }
+  throw new MarqueError('STORE_UNWRITABLE', `no free name for the run after ${mostDraws} draws: use a new store`);
+}
