@@ -232,7 +232,7 @@ class Parser {
 
   #refuseInnerNegation(start: number): never {
     this.#refuse(
-      'has a !(…) that is not the whole pattern, which no linear matcher can follow exactly: begin the whole pattern with "!"',
+      'has a !(…) that is not the whole pattern, where micromatch and shells disagree: begin the whole pattern with "!" instead',
       start,
     );
   }

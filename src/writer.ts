@@ -2,7 +2,7 @@ import type { RecordBatch } from 'apache-arrow';
 import { messageOf } from './error.ts';
 import { type Mark, Recorder, rowsIn } from './recorder.ts';
 import type { TableName } from './schema.ts';
-import type { Batch, Claim, Store } from './store.ts';
+import type { Batch, Claim } from './store.ts';
 
 /** When rows leave memory for the store, whichever comes first. */
 export interface FlushPolicy {
@@ -30,7 +30,7 @@ const mostWaiting = 2;
 export class Writer {
   readonly claim: Claim;
   readonly uuid: string;
-  readonly #store: Store;
+  readonly #write: (batch: Batch) => Promise<void>;
   readonly policy: FlushPolicy;
   readonly #flow: string;
   readonly #id: string;
@@ -41,8 +41,15 @@ export class Writer {
   #writing: Promise<void> | null = null;
   #timer: NodeJS.Timeout | null = null;
 
-  constructor(store: Store, claim: Claim, uuid: string, flow: string, policy: FlushPolicy, onFailure: (message: string) => void) {
-    this.#store = store;
+  constructor(
+    write: (batch: Batch) => Promise<void>,
+    claim: Claim,
+    uuid: string,
+    flow: string,
+    policy: FlushPolicy,
+    onFailure: (message: string) => void,
+  ) {
+    this.#write = write;
     this.claim = claim;
     this.uuid = uuid;
     this.#flow = flow;
@@ -110,7 +117,7 @@ export class Writer {
   async #writeFirst(): Promise<void> {
     const first = this.#sealed[0] as Sealed;
     const batch = await (first.batch ??= this.#build(first.number, first.mark));
-    await this.#store.write(batch);
+    await this.#write(batch);
     this.#sealed.shift();
   }
 

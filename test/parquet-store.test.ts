@@ -2,7 +2,7 @@ import { existsSync, readdirSync, readFileSync, renameSync, rmSync, statSync, wr
 import { dirname, join, relative } from 'node:path';
 import { DuckDBInstance } from '@duckdb/node-api';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import { type Connection, Database } from '../src/duckdb.ts';
+import { Database } from '../src/duckdb.ts';
 import { MarqueError } from '../src/error.ts';
 import { schema, type TableName, tableNames } from '../src/schema.ts';
 import { ParquetStore } from '../src/storage/parquet-store.ts';
@@ -118,26 +118,21 @@ describe('damage', () => {
 });
 
 describe('a DuckDB that stopped at a fatal error', () => {
-  /** Makes every connection that is open from now on refuse everything once `stop` is called, as DuckDB does then. */
-  function stoppable(): () => void {
-    const connections: Connection[] = [];
-    const connect = Database.prototype.connect;
-    const spy = vi.spyOn(Database.prototype, 'connect').mockImplementation(async function (this: Database) {
-      const connection = await connect.call(this);
-      connections.push(connection);
-      return connection;
-    });
-    onTestFinished(() => spy.mockRestore());
+  /** Makes every connection that has been opened since refuse everything once it is called, as DuckDB does then. */
+  function stopper(): () => void {
+    const connect = vi.spyOn(Database.prototype, 'connect');
+    onTestFinished(() => connect.mockRestore());
     const stopped = async () => {
       throw new MarqueError('DATABASE_FAILED', 'the database in memory stopped at a fatal error');
     };
     return () => {
-      for (const connection of connections) Object.assign(connection, { run: stopped, exclusive: stopped, select: stopped });
+      for (const { value } of connect.mock.settledResults)
+        Object.assign(value, { run: stopped, exclusive: stopped, select: stopped });
     };
   }
 
   test('is opened again, for writing and for reading', async () => {
-    const stop = stoppable();
+    const stop = stopper();
     const store = opened(temporaryFolder());
     const run = await claimRows(store, 'brave-otter');
     await store.write(await run.scope(1).batch());

@@ -116,6 +116,10 @@ describe('the sweep', () => {
     const scopes = await flow.scopes;
     const counts = [split, evaluate, refine, report].map(({ name }) => scopes.filter((scope) => scope.step === name).length);
     expect(counts).toEqual([2, 2 * small.cells.length + 2 * finer, 1, 1]);
+    const tried = scopes
+      .filter((scope) => scope.step === 'evaluate')
+      .map((scope) => `${scope.refSid} ${JSON.stringify(scope.params)}`);
+    expect(new Set(tried).size).toBe(tried.length); // no cell twice on one split
   });
 
   test('every evaluation has five accuracies, their mean, an F1, and artifacts that agree with them', async () => {

@@ -1,31 +1,20 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { rowsOf } from '../src/batch.ts';
-import type { Batch, Store } from '../src/store.ts';
+import type { Batch } from '../src/store.ts';
 import { type FlushPolicy, Writer } from '../src/writer.ts';
 
 /** A store that remembers its batches, and fails or is slow where it is told to. */
-class FakeStore implements Store {
-  readonly label = 'a fake store';
+class FakeStore {
   readonly written: Batch[] = [];
   failures = 0;
   delayMs = 0;
-
-  claim(): never {
-    throw new Error('not part of the test');
-  }
 
   async write(batch: Batch): Promise<void> {
     await sleep(this.delayMs);
     if (this.failures-- > 0) throw new Error('the disk is full');
     this.written.push(batch);
   }
-
-  snapshot(): never {
-    throw new Error('not part of the test');
-  }
-
-  async close(): Promise<void> {}
 
   get contents(): string[] {
     return this.written.flatMap((batch) => contentsOf(batch));
@@ -38,7 +27,7 @@ function contentsOf(batch: Batch): string[] {
 
 function newWriter(store: FakeStore, policy: Partial<FlushPolicy> = {}, onFailure: (message: string) => void = () => {}): Writer {
   const claim = { number: 1, slug: 'brave-otter', release: async () => {} };
-  return new Writer(store, claim, 'uuid', 'test', { scopes: 1_000, bytes: 1e6, ms: 60_000, ...policy }, onFailure);
+  return new Writer((batch) => store.write(batch), claim, 'uuid', 'test', { scopes: 1_000, bytes: 1e6, ms: 60_000, ...policy }, onFailure);
 }
 
 let seq = 0;

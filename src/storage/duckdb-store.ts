@@ -53,7 +53,6 @@ export class DuckDBStore implements Store {
     try {
       return await job(file);
     } catch (error) {
-      console.log('DEBUG', (error as Error).message, await file.isAlive());
       if (!(await file.isAlive())) {
         this.#file = null;
         await file.close();

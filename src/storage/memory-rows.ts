@@ -11,6 +11,7 @@ import { type ChildRows, type ChildTable, joinChildren, noChildren } from './sco
  */
 export class MemoryRows {
   readonly #batches: readonly Batch[];
+  readonly #tables = new Map<TableName, readonly TableRows<TableName>[]>();
 
   constructor(batches: readonly Batch[]) {
     this.#batches = batches;
@@ -18,15 +19,14 @@ export class MemoryRows {
 
   /** Every scope, for `evaluateSearch`: columns are read as they are looked at. */
   *candidates(): Generator<Candidate> {
-    for (const rows of this.#tables('scopes')) {
+    for (const rows of this.#table('scopes')) {
       for (let index = 0; index < rows.length; index++) yield new RowCandidate(this, rows, index);
     }
   }
 
   /** The row of a scope, or null where it is not among these. */
   scope(sid: number): Row<'scopes'> | null {
-    for (const rows of this.#tables('scopes')) for (const index of rows.indexesOf(sid)) return rows.row(index);
-    return null;
+    return this.#rowsOf('scopes', sid)[0] ?? null;
   }
 
   /** Everything that belongs to a scope, or with ordinal 0 to a run, whether or not that is there itself. */
@@ -49,26 +49,31 @@ export class MemoryRows {
   /** The distinct sids of a table. */
   sids(table: 'scopes' | ChildTable): Set<number> {
     const sids = new Set<number>();
-    for (const rows of this.#tables(table)) for (let index = 0; index < rows.length; index++) sids.add(rows.sid(index));
+    for (const rows of this.#table(table)) for (let index = 0; index < rows.length; index++) sids.add(rows.sid(index));
     return sids;
   }
 
   /** All rows of a table. */
   *all<T extends TableName>(table: T): Generator<Row<T>> {
-    for (const rows of this.#tables(table)) for (let index = 0; index < rows.length; index++) yield rows.row(index);
+    for (const rows of this.#table(table)) for (let index = 0; index < rows.length; index++) yield rows.row(index);
   }
 
-  #rowsOf<T extends ChildTable>(table: T, sid: number): Row<T>[] {
+  #rowsOf<T extends 'scopes' | ChildTable>(table: T, sid: number): Row<T>[] {
     const found: Row<T>[] = [];
-    for (const rows of this.#tables(table)) for (const index of rows.indexesOf(sid)) found.push(rows.row(index));
+    for (const rows of this.#table(table)) {
+      if (rows.mayHold(sid)) for (const index of rows.indexesOf(sid)) found.push(rows.row(index));
+    }
     return found;
   }
 
-  *#tables<T extends TableName>(table: T): Generator<TableRows<T>> {
-    for (const { tables } of this.#batches) {
-      const batch = tables[table];
-      if (batch !== undefined && batch.numRows > 0) yield tableRows(table, batch);
+  #table<T extends TableName>(table: T): readonly TableRows<T>[] {
+    let all = this.#tables.get(table);
+    if (all === undefined) {
+      const batches = this.#batches.flatMap(({ tables }) => tables[table] ?? []);
+      all = batches.filter((batch) => batch.numRows > 0).map((batch) => tableRows(table, batch));
+      this.#tables.set(table, all);
     }
+    return all as readonly TableRows<T>[];
   }
 }
 
@@ -108,16 +113,28 @@ class TableRows<T extends TableName> {
     return this.#sids[index] as number;
   }
 
-  /** Where the rows of a sid are, in ascending order: a binary search over the positions sorted by sid. */
+  /** False for most batches of a long history, and cheap. */
+  mayHold(sid: number): boolean {
+    const order = this.#sorted();
+    return sid >= this.sid(order[0] as number) && sid <= this.sid(order[this.length - 1] as number);
+  }
+
+  /** Where the rows of a sid are, in ascending order, by binary search. */
   *indexesOf(sid: number): Generator<number> {
-    this.#order ??= Uint32Array.from({ length: this.length }, (_, index) => index).sort((a, b) => this.sid(a) - this.sid(b) || a - b);
+    const order = this.#sorted();
     let low = 0;
     for (let high = this.length; low < high; ) {
       const middle = (low + high) >>> 1;
-      if (this.sid(this.#order[middle] as number) < sid) low = middle + 1;
+      if (this.sid(order[middle] as number) < sid) low = middle + 1;
       else high = middle;
     }
-    for (; low < this.length && this.sid(this.#order[low] as number) === sid; low++) yield this.#order[low] as number;
+    for (; low < this.length && this.sid(order[low] as number) === sid; low++) yield order[low] as number;
+  }
+
+  /** The positions of the rows, by sid. */
+  #sorted(): Uint32Array {
+    this.#order ??= Uint32Array.from({ length: this.length }, (_, index) => index).sort((a, b) => this.sid(a) - this.sid(b) || a - b);
+    return this.#order;
   }
 }
 

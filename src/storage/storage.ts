@@ -24,6 +24,7 @@ export abstract class Storage implements AsyncDisposable {
   readonly #writers = new Set<Writer>();
   readonly #snapshots = new Set<Snapshot>();
   #closing: Promise<void> | null = null;
+  #takesRows = true;
 
   constructor(store: Store, options: StorageOptions = {}) {
     this.#store = store;
@@ -110,7 +111,7 @@ export abstract class Storage implements AsyncDisposable {
   async begin(flow: string, uuid: string, onFailure: (message: string) => void): Promise<Writer> {
     this.#checkOpen();
     const claim = await this.#store.claim({ uuid, flow, drawSlug });
-    const writer = new Writer(this.#store, claim, uuid, flow, this.#policy, onFailure);
+    const writer = new Writer((batch) => this.#write(batch), claim, uuid, flow, this.#policy, onFailure);
     this.#writers.add(writer);
     return writer;
   }
@@ -138,11 +139,17 @@ export abstract class Storage implements AsyncDisposable {
     };
   }
 
+  async #write(batch: Batch): Promise<void> {
+    if (!this.#takesRows) throw this.#closedError();
+    await this.#store.write(batch);
+  }
+
   async #close(): Promise<void> {
     const writers = [...this.#writers];
     try {
       await this.flush();
     } finally {
+      this.#takesRows = false; // a flow that still runs fails, rather than to find its rows gone
       await Promise.all(writers.map((writer) => writer.claim.release()));
       await Promise.all([...this.#snapshots].map((snapshot) => snapshot.release()));
       await this.#store.close();
@@ -150,6 +157,10 @@ export abstract class Storage implements AsyncDisposable {
   }
 
   #checkOpen(): void {
-    if (this.#closing !== null) throw new MarqueError('STORE_CLOSED', `${this} is closed: make a new storage object to use it again`);
+    if (this.#closing !== null) throw this.#closedError();
+  }
+
+  #closedError(): MarqueError {
+    return new MarqueError('STORE_CLOSED', `${this} is closed: make a new storage object to use it again`);
   }
 }
