@@ -20,7 +20,8 @@ export function compileSearch(search: Search, accepted?: readonly Tag[]): Statem
   const values = new Values();
   const matches = scopePredicates(search, values);
   if (search.where !== null) {
-    if (accepted === undefined) throw new MarqueError('WHERE_INVALID', 'a JavaScript predicate has no SQL text of its own: give the tags that it accepts');
+    if (accepted === undefined)
+      throw new MarqueError('WHERE_INVALID', 'a JavaScript predicate has no SQL text of its own: give the tags that it accepts');
     matches.push(acceptedPredicate(search, accepted, values));
   }
   const matching = `SELECT sid FROM raw.scopes${where(matches)}`;
@@ -66,7 +67,8 @@ function where(predicates: readonly string[]): string {
 function scopePredicates(search: Search, values: Values): string[] {
   const predicates = placePredicates(search, values);
   const { glob, status } = search;
-  if (glob !== null && !glob.segmentsDecide) predicates.push(...globPredicates(`flow || '.' || step || '.' || run || '.' || path`, glob, values));
+  if (glob !== null && !glob.segmentsDecide)
+    predicates.push(...globPredicates(`flow || '.' || step || '.' || run || '.' || path`, glob, values));
   predicates.push(status.length === 0 ? 'false' : `status IN (${status.map((one) => values.bind(one)).join(', ')})`);
   return predicates;
 }
@@ -74,7 +76,8 @@ function scopePredicates(search: Search, values: Values): string[] {
 /** What the search says about columns that every table has. On both sides of a semi-join it prunes both sides' row groups. */
 function placePredicates(search: Search, values: Values): string[] {
   const { flow, step, glob, runs } = search;
-  const equal = (column: string, value: string | null | undefined) => (value == null ? [] : [`${column} = ${values.bind(value)}`]);
+  const equal = (column: string, value: string | null | undefined) =>
+    value == null ? [] : [`${column} = ${values.bind(value)}`];
   const predicates = [
     ...equal('flow', flow),
     ...equal('flow', glob?.flow),
@@ -89,7 +92,9 @@ function placePredicates(search: Search, values: Values): string[] {
 function runPredicates(runs: RunSelection, values: Values): string[] {
   switch (runs.kind) {
     case 'number':
-      return [`sid BETWEEN ${values.bind(BigInt(sidOf(runs.number, 0)))} AND ${values.bind(BigInt(sidOf(runs.number, lastOrdinal)))}`];
+      return [
+        `sid BETWEEN ${values.bind(BigInt(sidOf(runs.number, 0)))} AND ${values.bind(BigInt(sidOf(runs.number, lastOrdinal)))}`,
+      ];
     case 'slug':
       if (plainName.test(runs.glob.pattern)) return [`run = ${values.bind(runs.glob.pattern)}`];
       return globPredicates('run', runs.glob, values);

@@ -93,7 +93,10 @@ function judge(where: (tag: Tag) => boolean, tag: Tag): boolean {
   }
   if (!isThenable(verdict)) return Boolean(verdict);
   void Promise.resolve(verdict).catch(() => {}); // its own failure would end the process as an unhandled rejection
-  throw new MarqueError('WHERE_INVALID', `where returned a promise for the tag ${describe(tag)}: it must be a synchronous function`);
+  throw new MarqueError(
+    'WHERE_INVALID',
+    `where returned a promise for the tag ${describe(tag)}: it must be a synchronous function`,
+  );
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {

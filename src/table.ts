@@ -10,8 +10,12 @@ export function renderTable({ columns, values, rowCount }: Result): string {
   if (rowCount === 0) return `no rows (${columns.map((column) => column.name).join(', ')})`;
   const isNumeric = columns.map((_, column) => (values[column] ?? []).some((value) => typeof value === 'number' || typeof value === 'bigint'));
   const table = new Table({
-    columns: columns.map(({ name }, column) => ({ name, alignment: isNumeric[column] === true ? 'right' : 'left' })),
-    disabledColumns: [],
+    columns: columns.map(({ name }, column) => ({
+      name,
+      title: isDuration(name) ? name.slice(0, -'_ms'.length) : name,
+      alignment: isNumeric[column] === true ? 'right' : 'left',
+    })),
+    shouldDisableColors: process.stdout.isTTY !== true || (process.env.NO_COLOR ?? '') !== '',
   });
   for (let row = 0; row < rowCount; row++) {
     table.addRow(Object.fromEntries(columns.map(({ name }, column) => [name, cell(name, values[column]?.[row])])));
@@ -19,11 +23,15 @@ export function renderTable({ columns, values, rowCount }: Result): string {
   return table.render();
 }
 
+function isDuration(name: string): boolean {
+  return name.endsWith('duration_ms');
+}
+
 function cell(name: string, value: unknown): string {
   if (value === null || value === undefined) return '';
   if (value instanceof Date) return value.toISOString().slice(0, 19).replace('T', ' ');
   if (value instanceof Uint8Array) return `${value.length} bytes`;
-  if (typeof value === 'number' && name.endsWith('duration_ms')) return humanDuration(value);
+  if (typeof value === 'number' && isDuration(name)) return humanDuration(value);
   if (typeof value === 'number') return Number.isInteger(value) ? String(value) : String(Number(value.toPrecision(6)));
   const text = typeof value === 'object' ? JSON.stringify(value) : String(value);
   const line = text.replaceAll(/\s+/g, ' ');

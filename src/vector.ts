@@ -6,7 +6,7 @@ import {
   DuckDBStructType,
   type DuckDBType,
   DuckDBTypeId,
-  DuckDBUnionType,
+  type DuckDBUnionType,
   DuckDBVector,
   type Vector,
 } from './binding.ts';

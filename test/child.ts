@@ -20,15 +20,15 @@ export function child(
 ): Promise<Outcome> {
   const path = fileURLToPath(new URL(`./canary/${script}`, import.meta.url));
   const loader = script.endsWith('.ts') ? ['--import', 'tsx'] : [];
-  const process_ = spawn(process.execPath, [...loader, ...flags, path, ...args], {
+  const spawned = spawn(process.execPath, [...loader, ...flags, path, ...args], {
     timeout,
     killSignal: 'SIGKILL',
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let output = '';
-  for (const stream of [process_.stdout, process_.stderr]) stream.on('data', (data: Buffer) => (output += data.toString()));
+  for (const stream of [spawned.stdout, spawned.stderr]) stream.on('data', (data: Buffer) => (output += data.toString()));
   return new Promise((resolve, reject) => {
-    process_.on('error', reject);
-    process_.on('close', (code, signal) => resolve({ code, signal, output }));
+    spawned.on('error', reject);
+    spawned.on('close', (code, signal) => resolve({ code, signal, output }));
   });
 }

@@ -91,7 +91,10 @@ const searches: fc.Arbitrary<Search> = fc.record({
   runs,
   order: fc.constantFrom('newest', 'oldest'),
   limit: optional([0, 1, 3, 1000]),
-  status: fc.oneof({ weight: 9, arbitrary: fc.subarray(statuses, { minLength: 2 }) }, { weight: 1, arbitrary: fc.subarray(statuses, { maxLength: 1 }) }),
+  status: fc.oneof(
+    { weight: 9, arbitrary: fc.subarray(statuses, { minLength: 2 }) },
+    { weight: 1, arbitrary: fc.subarray(statuses, { maxLength: 1 }) },
+  ),
 });
 
 interface Made {
@@ -149,7 +152,13 @@ describe('a compiled search', () => {
 
   test('binds every value and splices none', async () => {
     const evil = `'; DROP TABLE raw.scopes; --`;
-    const search = searchFor({ flow: evil, step: evil, where: () => true, status: [evil as Status], runs: { kind: 'slug', glob: compileGlob('a-*') } });
+    const search = searchFor({
+      flow: evil,
+      step: evil,
+      where: () => true,
+      status: [evil as Status],
+      runs: { kind: 'slug', glob: compileGlob('a-*') },
+    });
     const { text, values } = compileSearch({ ...search, glob: compileGlob(`*"${'x'}*`) }, [{ content: evil, value: null }]);
     expect(text).not.toContain('DROP');
     expect(values).toContain(evil);

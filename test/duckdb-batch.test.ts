@@ -148,18 +148,24 @@ describe('batch() gives SQL the rows of record batches', () => {
     await Promise.all([writer.close(), reader.close()]);
   });
 
-  it('also when they are unpinned while the query runs', async () => {
-    const token = database.pin([
-      batchOf(
-        'tags',
-        Array.from({ length: 100_000 }, (_, sid) => ({ sid })),
-      ),
-    ]);
-    const query = connection.run(`SELECT count(*), max(sid) FROM batch($1, 'tags'), range(5)`, [token]);
-    const begun = connection.run('SELECT 1');
-    setTimeout(() => database.unpin(token), 5);
-    await expect(query).resolves.toMatchObject({ values: [[500_000], [99_999]] });
-    await begun;
+  it('also when they are unpinned as soon as the query has begun', async () => {
+    const whole = batchOf(
+      'tags',
+      Array.from({ length: 100_000 }, (_, sid) => ({ sid })),
+    );
+    let begun = false;
+    const watched = {
+      id: whole.id,
+      get tables() {
+        if (begun) queueMicrotask(() => database.unpin(token));
+        return whole.tables;
+      },
+    };
+    const token = database.pin([watched]);
+    begun = true;
+    const { values } = await connection.run(`SELECT count(*), max(sid) FROM batch($1, 'tags'), range(5)`, [token]);
+    expect(values).toEqual([[500_000], [99_999]]);
+    await expect(connection.run(`FROM batch($1, 'tags')`, [token])).rejects.toThrow('nothing is pinned');
   });
 
   it('through a view over a variable, bound anew for every query', async () => {

@@ -288,7 +288,7 @@ describe('a database in a file', () => {
       `FROM parquet_schema('${path}')`,
       `FROM read_duckdb('${path}')`,
     ]) {
-      await expect(reader.select({ text, values: [] }), text).rejects.toMatchObject({
+      await expect(reader.select({ text, values: [] })).rejects.toMatchObject({
         code: 'SQL_INVALID',
         message: expect.stringContaining('file'),
       });
@@ -310,7 +310,7 @@ describe('a statement for select', () => {
   it('is refused before the statements before it have run', async () => {
     await expect(
       connection.select({ text: 'DROP TABLE numbers', values: [] }, [{ text: 'SET VARIABLE ran = 1', values: [] }]),
-    ).rejects.toThrow();
+    ).rejects.toThrow('Only SELECT');
     expect((await connection.run(`SELECT getvariable('ran')`)).values).toEqual([[null]]);
   });
 

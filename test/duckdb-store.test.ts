@@ -91,7 +91,8 @@ describe('DuckDBStore', () => {
     const store = opened();
     const run = await claimRows(store, 'brave-otter');
     const large = (ordinal: number) => {
-      for (let seq = 0; seq < 150_000; seq++) run.tag(ordinal, seq, `metric ${(seq * 7_919) % 100_003} of ${ordinal}`, Math.sin(seq));
+      for (let seq = 0; seq < 150_000; seq++)
+        run.tag(ordinal, seq, `metric ${(seq * 7_919) % 100_003} of ${ordinal}`, Math.sin(seq));
       return run.scope(ordinal).batch();
     };
     await store.write(await large(1));
@@ -116,7 +117,12 @@ describe('DuckDBStore', () => {
       await symlink(file, join(folder, 'symbolic.duckdb'));
       await symlink(folder, join(folder, 'folder'));
       await link(file, join(folder, 'hard.duckdb'));
-      for (const path of [file, join(folder, 'symbolic.duckdb'), join(folder, 'folder', 'history.duckdb'), join(folder, 'hard.duckdb')]) {
+      for (const path of [
+        file,
+        join(folder, 'symbolic.duckdb'),
+        join(folder, 'folder', 'history.duckdb'),
+        join(folder, 'hard.duckdb'),
+      ]) {
         for (const attempt of [() => claimRows(opened(path), 'calm-heron'), () => findIn(opened(path))]) {
           await expect(attempt()).rejects.toMatchObject({ code: 'STORE_LOCKED' });
         }
@@ -156,7 +162,10 @@ describe('DuckDBStore', () => {
         await log.write(Buffer.from([(buffer[0] as number) ^ 0x41]), 0, 1, position);
         await log.close();
         const store = opened(join(copy, 'history.duckdb'));
-        const outcome = await findIn(store).then((sids) => `found ${sids.length}`, (error: { code: string }) => error.code);
+        const outcome = await findIn(store).then(
+          (sids) => `found ${sids.length}`,
+          (error: { code: string }) => error.code,
+        );
         outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
         await closed(store);
         await rm(copy, { recursive: true });
@@ -165,14 +174,21 @@ describe('DuckDBStore', () => {
     });
 
     const losses: [string, () => Promise<void>][] = [
-      ['its end is cut off', async () => (await open(`${file}.wal`, 'r+').then(async (log) => (await log.truncate((await log.stat()).size - 40), log))).close()],
+      [
+        'its end is cut off',
+        async () =>
+          (await open(`${file}.wal`, 'r+').then(async (log) => (await log.truncate((await log.stat()).size - 40), log))).close(),
+      ],
       ['it is missing', () => rm(`${file}.wal`)],
     ];
     test.for(losses)('where %s, until told to go on with what is there', async ([, lose]) => {
       await killedAfter(4);
       await lose();
       for (let attempt = 0; attempt < 2; attempt++) {
-        await expect(findIn(opened())).rejects.toMatchObject({ code: 'STORE_DAMAGED', message: expect.stringContaining(`${file}.acknowledged`) });
+        await expect(findIn(opened())).rejects.toMatchObject({
+          code: 'STORE_DAMAGED',
+          message: expect.stringContaining(`${file}.acknowledged`),
+        });
       }
       await rm(`${file}.acknowledged`);
       expect((await findIn(opened())).length).toBeLessThan(4);
@@ -193,7 +209,8 @@ describe('DuckDBStore', () => {
 
   describe.skipIf(!existsSync('/usr/bin/prlimit'))('on a full disk', () => {
     /** No file of this process may grow beyond this size, in bytes: as if the disk were full. */
-    const limit = (bytes: number | 'unlimited') => execFileSync('prlimit', ['--pid', String(process.pid), `--fsize=${bytes}:unlimited`]);
+    const limit = (bytes: number | 'unlimited') =>
+      execFileSync('prlimit', ['--pid', String(process.pid), `--fsize=${bytes}:unlimited`]);
 
     afterEach(() => limit('unlimited'));
 
@@ -201,7 +218,10 @@ describe('DuckDBStore', () => {
       const store = opened();
       const run = await claimRows(store, 'brave-otter');
       await store.write(await run.scope(1).batch());
-      const batch = await run.scope(2).artifact(2, 0, 'a', { text: 'x'.repeat(3 * 2 ** 20) }).batch();
+      const batch = await run
+        .scope(2)
+        .artifact(2, 0, 'a', { text: 'x'.repeat(3 * 2 ** 20) })
+        .batch();
       limit(2 ** 20);
       await expect(store.write(batch)).rejects.toMatchObject({ code: 'DATABASE_FAILED' });
       expect(await findIn(store, {}, [batch])).toEqual([run.sid(1), run.sid(2)]);
@@ -216,7 +236,12 @@ describe('DuckDBStore', () => {
     test('goes on where DuckDB gives up on its log: the next call opens the file again', async () => {
       const store = opened();
       const run = await claimRows(store, 'brave-otter');
-      await store.write(await run.scope(1).artifact(1, 0, 'a', { codec: 'bytes', bytes: randomBytes(20 * 2 ** 20) }).batch());
+      await store.write(
+        await run
+          .scope(1)
+          .artifact(1, 0, 'a', { codec: 'bytes', bytes: randomBytes(20 * 2 ** 20) })
+          .batch(),
+      );
       limit(2 ** 20); // reached before the log, which is long now, goes into the file
       await sleep(500);
       limit('unlimited');
@@ -230,7 +255,10 @@ describe('DuckDBStore', () => {
 
   describe('on opening', () => {
     test('makes nothing for a reader', async () => {
-      await expect(findIn(opened())).rejects.toMatchObject({ code: 'STORE_PATH', message: expect.stringContaining('there is no store') });
+      await expect(findIn(opened())).rejects.toMatchObject({
+        code: 'STORE_PATH',
+        message: expect.stringContaining('there is no store'),
+      });
       expect(await readdir(folder)).toEqual([]);
     });
 
@@ -246,7 +274,12 @@ describe('DuckDBStore', () => {
       const store = opened(join(folder, `${name}.duckdb`));
       const run = await claimRows(store, 'brave-otter');
       const second = await run.scope(2).batch();
-      await store.write(await run.scope(1, {}).batch().then((batch) => ({ ...batch, id: { ...batch.id, number: 7 } })));
+      await store.write(
+        await run
+          .scope(1, {})
+          .batch()
+          .then((batch) => ({ ...batch, id: { ...batch.id, number: 7 } })),
+      );
       expect(await selectIn(store, 'SELECT count(*) FROM scopes', [second])).toEqual([[2]]);
     });
 
@@ -254,7 +287,12 @@ describe('DuckDBStore', () => {
       ['a folder', 'STORE_PATH', (path) => mkdir(path), /is no file/],
       ['a text file', 'STORE_PATH', (path) => writeFile(path, 'hello '.repeat(5_000)), /not a DuckDB file/],
       ['a short file', 'STORE_PATH', (path) => writeFile(path, 'hello'), /not a DuckDB file/],
-      ['a DuckDB file of somebody else', 'STORE_PATH', (path) => scripted(path, 'CREATE TABLE t (a INT)'), /no store of this library/],
+      [
+        'a DuckDB file of somebody else',
+        'STORE_PATH',
+        (path) => scripted(path, 'CREATE TABLE t (a INT)'),
+        /no store of this library/,
+      ],
       ['a store of a newer format', 'STORE_FORMAT', (path) => stored(path, 'UPDATE raw.format SET version = 2'), /format 2/],
       ['a store without its format', 'STORE_DAMAGED', (path) => stored(path, 'DELETE FROM raw.format'), /raw\.format/],
       ['a store without a table', 'STORE_DAMAGED', (path) => stored(path, 'DROP TABLE raw.tags'), /raw\.tags/],
@@ -281,7 +319,9 @@ describe('DuckDBStore', () => {
 
     test('opens after a process was killed at any moment of making it', { timeout: 120_000 }, async () => {
       for (const delay of [0, 15, 30, 60, 120, 250]) {
-        const process = spawn(...child(`console.log('ready'); await claimRows(store, 'brave-otter'); setTimeout(() => {}, 60_000);`));
+        const process = spawn(
+          ...child(`console.log('ready'); await claimRows(store, 'brave-otter'); setTimeout(() => {}, 60_000);`),
+        );
         await once(process.stdout, 'data');
         await sleep(delay);
         process.kill('SIGKILL');

@@ -99,7 +99,7 @@ describe('a value that SQL cannot hold exactly is refused', () => {
 });
 
 describe('a result holds plain JavaScript values', () => {
-  const rows: [sql: string, type: string, value: unknown][] = [
+  const results: [sql: string, type: string, value: unknown][] = [
     ['true', 'BOOLEAN', true],
     ['(-128)::TINYINT', 'TINYINT', -128],
     ['255::UTINYINT', 'UTINYINT', 255],
@@ -155,7 +155,7 @@ describe('a result holds plain JavaScript values', () => {
     ['NULL::VARCHAR[]', 'VARCHAR[]', null],
     ['NULL', 'INTEGER', null],
   ];
-  it.each(rows)('%s is %s', async (sql, type, value) => {
+  it.each(results)('%s is %s', async (sql, type, value) => {
     expect(await one(`SELECT ${sql}`)).toEqual({ value, type });
   });
 

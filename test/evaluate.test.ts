@@ -28,10 +28,28 @@ describe('acceptTags', () => {
   });
 
   const faults: [string, () => unknown, RegExp][] = [
-    ['that throws', () => { throw new RangeError('too far'); }, /"loss" with the value 0\.5: too far/],
-    ['that throws nothing', () => { throw undefined; }, /"loss" with the value 0\.5/],
+    [
+      'that throws',
+      () => {
+        throw new RangeError('too far');
+      },
+      /"loss" with the value 0\.5: too far/,
+    ],
+    [
+      'that throws nothing',
+      () => {
+        throw undefined;
+      },
+      /"loss" with the value 0\.5/,
+    ],
     ['that is async', async () => true, /promise for the tag "loss" with the value 0\.5/],
-    ['that is async and fails', async () => { throw new Error('late'); }, /promise/],
+    [
+      'that is async and fails',
+      async () => {
+        throw new Error('late');
+      },
+      /promise/,
+    ],
     ['that returns something with a then', () => ({ then: () => undefined }), /promise/],
   ];
   test.for(faults)('refuses a predicate %s, naming the tag', async ([, where, message]) => {
@@ -42,13 +60,24 @@ describe('acceptTags', () => {
 
   test('keeps what the predicate threw as the cause', () => {
     const cause = new RangeError('too far');
-    expect(() => acceptTags(() => { throw cause; }, tags)).toThrow(expect.objectContaining({ cause }));
+    expect(() =>
+      acceptTags(() => {
+        throw cause;
+      }, tags),
+    ).toThrow(expect.objectContaining({ cause }));
   });
 });
 
 describe('evaluateSearch', () => {
   /** Scopes by run and ordinal; those of run 2 have tags. */
-  const scopes: Candidate[] = [[2, 5], [1, 1], [3, 2], [2, 4], [1, 2], [3, 1]].map(([run = 0, ordinal = 0]) => ({
+  const scopes: Candidate[] = [
+    [2, 5],
+    [1, 1],
+    [3, 2],
+    [2, 4],
+    [1, 2],
+    [3, 1],
+  ].map(([run = 0, ordinal = 0]) => ({
     sid: sidOf(run, ordinal),
     flow: 'flow',
     step: `step${ordinal}`,
@@ -60,17 +89,52 @@ describe('evaluateSearch', () => {
 
   // What every store finds stands in the conformance suite; here is what concerns the evaluation alone.
   const rows: [string, Partial<Search>, [number, number][]][] = [
-    ['orders by sid, whatever the order of the rows', { order: 'newest' }, [[3, 2], [3, 1], [2, 5], [2, 4], [1, 2], [1, 1]]],
-    ['applies the limit after the order', { order: 'oldest', limit: 3 }, [[1, 1], [1, 2], [2, 4]]],
-    ['chooses the recent run after where', { where: () => true, runs: { kind: 'recent', back: 0, before: null } }, [[2, 4], [2, 5]]],
-    ['chooses the recent run after the glob', { glob: compileGlob('*-5'), runs: { kind: 'recent', back: 0, before: null } }, [[2, 5]]],
+    [
+      'orders by sid, whatever the order of the rows',
+      { order: 'newest' },
+      [
+        [3, 2],
+        [3, 1],
+        [2, 5],
+        [2, 4],
+        [1, 2],
+        [1, 1],
+      ],
+    ],
+    [
+      'applies the limit after the order',
+      { order: 'oldest', limit: 3 },
+      [
+        [1, 1],
+        [1, 2],
+        [2, 4],
+      ],
+    ],
+    [
+      'chooses the recent run after where',
+      { where: () => true, runs: { kind: 'recent', back: 0, before: null } },
+      [
+        [2, 4],
+        [2, 5],
+      ],
+    ],
+    [
+      'chooses the recent run after the glob',
+      { glob: compileGlob('*-5'), runs: { kind: 'recent', back: 0, before: null } },
+      [[2, 5]],
+    ],
   ];
   test.for(rows)('%s', ([, parts, expected]) => {
     expect(evaluateSearch(searchFor(parts), scopes)).toEqual(expected.map(([run, ordinal]) => sidOf(run, ordinal)));
   });
 
   test('asks for tags only where the search has a where', () => {
-    const silent = scopes.map((scope) => ({ ...scope, tags: () => { throw new Error('asked'); } }));
+    const silent = scopes.map((scope) => ({
+      ...scope,
+      tags: () => {
+        throw new Error('asked');
+      },
+    }));
     expect(evaluateSearch(searchFor({ runs: { kind: 'recent', back: 0, before: null } }), silent)).toHaveLength(2);
   });
 

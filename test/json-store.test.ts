@@ -118,7 +118,10 @@ describe('JsonStore', () => {
     const batch = await run.scope(2).tag(2, 1, 'later').scope(3).tag(0, 0, 'run').batch();
     const obstacle = join(folder, 'flow', 'brave-otter', '3.json');
     await mkdir(obstacle);
-    await expect(store.write(batch)).rejects.toMatchObject({ code: 'STORE_UNWRITABLE', message: expect.stringContaining('3.json') });
+    await expect(store.write(batch)).rejects.toMatchObject({
+      code: 'STORE_UNWRITABLE',
+      message: expect.stringContaining('3.json'),
+    });
     await rm(obstacle, { recursive: true });
     expect(await selectIn(store, 'SELECT content FROM tags ORDER BY sid, seq', [batch])).toEqual([['run'], ['early'], ['later']]);
     await store.write(batch);
@@ -174,7 +177,10 @@ describe('JsonStore', () => {
 
     test('makes nothing for a reader', async () => {
       for (const path of [join(folder, 'missing'), folder]) {
-        await expect(look(path)).rejects.toMatchObject({ code: 'STORE_PATH', message: expect.stringContaining('there is no store') });
+        await expect(look(path)).rejects.toMatchObject({
+          code: 'STORE_PATH',
+          message: expect.stringContaining('there is no store'),
+        });
       }
       expect(await readdir(folder)).toEqual([]);
     });
@@ -216,7 +222,9 @@ describe('JsonStore', () => {
     });
 
     test('is made by one of eight objects at once, and all of them use it', async () => {
-      const runs = await Promise.all(Array.from({ length: 8 }, (_, n) => claimRows(new JsonStore(folder), `slug-${'abcdefgh'[n]}`)));
+      const runs = await Promise.all(
+        Array.from({ length: 8 }, (_, n) => claimRows(new JsonStore(folder), `slug-${'abcdefgh'[n]}`)),
+      );
       expect(runs.map((run) => run.number).sort()).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
     });
 
@@ -229,7 +237,8 @@ describe('JsonStore', () => {
   test('takes no file for a scope that is not one', async () => {
     const run = await claimRows(store, 'brave-otter');
     await store.write(await run.scope(1).batch());
-    for (const name of ['.1.json', 'notes.json', '2.json.bak', '01.json']) await writeFile(join(folder, 'flow', 'brave-otter', name), 'x');
+    for (const name of ['.1.json', 'notes.json', '2.json.bak', '01.json'])
+      await writeFile(join(folder, 'flow', 'brave-otter', name), 'x');
     expect(await findIn(store)).toEqual([run.sid(1)]);
     const snapshot = await store.snapshot([]);
     expect(await snapshot.find(searchFor({ where: () => true }))).toEqual([]);

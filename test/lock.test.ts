@@ -43,7 +43,10 @@ async function contend(times: number): Promise<{ locks: Lock[]; codes: unknown[]
 describe('a lock', () => {
   test('is refused to the second at once, naming the process', async () => {
     const lock = await lockFile(file);
-    await expect(lockFile(file)).rejects.toMatchObject({ code: 'STORE_LOCKED', message: expect.stringContaining(`this process (${process.pid})`) });
+    await expect(lockFile(file)).rejects.toMatchObject({
+      code: 'STORE_LOCKED',
+      message: expect.stringContaining(`this process (${process.pid})`),
+    });
     await lock.release();
   });
 
@@ -68,14 +71,17 @@ describe('a lock', () => {
     ['has ended, its pid being used again', async () => ({ pid: process.pid, processStartedAt: 1 })],
     ['ran before the machine was started', async () => ({ bootId: randomUUID() })],
   ];
-  test.skipIf(process.platform !== 'linux').for(deaths)('of a process that %s is taken over, by exactly one of twenty', async ([, owner]) => {
-    await leave(`${file}.lock`, await owner());
-    const { locks, codes } = await contend(20);
-    expect(locks).toHaveLength(1);
-    expect(new Set(codes)).toEqual(new Set(['STORE_LOCKED']));
-    expect(await readdir(folder)).toEqual(['history.duckdb.lock']);
-    expect(JSON.parse(await readFile(`${file}.lock`, 'utf8'))).toMatchObject({ pid: process.pid });
-  });
+  test.skipIf(process.platform !== 'linux').for(deaths)(
+    'of a process that %s is taken over, by exactly one of twenty',
+    async ([, owner]) => {
+      await leave(`${file}.lock`, await owner());
+      const { locks, codes } = await contend(20);
+      expect(locks).toHaveLength(1);
+      expect(new Set(codes)).toEqual(new Set(['STORE_LOCKED']));
+      expect(await readdir(folder)).toEqual(['history.duckdb.lock']);
+      expect(JSON.parse(await readFile(`${file}.lock`, 'utf8'))).toMatchObject({ pid: process.pid });
+    },
+  );
 
   test('whose heirs died while taking it over is taken over, and nothing of them stays', async () => {
     const pid = await deadPid();
@@ -95,7 +101,10 @@ describe('a lock', () => {
 
   test('of another host is never taken over, and the message says which file to delete', async () => {
     await leave(`${file}.lock`, { host: 'elsewhere', pid: 7 });
-    await expect(lockFile(file)).rejects.toMatchObject({ code: 'STORE_LOCKED', message: expect.stringMatching(/process 7 on "elsewhere".*\.lock"/) });
+    await expect(lockFile(file)).rejects.toMatchObject({
+      code: 'STORE_LOCKED',
+      message: expect.stringMatching(/process 7 on "elsewhere".*\.lock"/),
+    });
   });
 
   test('file of somebody else is neither taken over nor removed', async () => {
@@ -118,7 +127,8 @@ describe('a lock', () => {
       try { await lockFile(process.argv[1]); console.log('won'); } catch (error) { console.log(error.code); }
       setTimeout(() => {}, start + 1500 - Date.now());`;
     const start = String(Date.now() + 2_500);
-    const run = () => promisify(execFile)(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', script, file, start]);
+    const run = () =>
+      promisify(execFile)(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', script, file, start]);
     const said = (await Promise.all([run(), run(), run(), run()])).map(({ stdout }) => stdout.trim());
     expect(said.sort()).toEqual(['STORE_LOCKED', 'STORE_LOCKED', 'STORE_LOCKED', 'won']);
   });

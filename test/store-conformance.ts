@@ -62,7 +62,9 @@ export function describeStore(name: string, make: (folder: string) => Store, { d
     });
 
     test('is given to one alone, also of eight at once who draw the same slugs', async () => {
-      const claims = await Promise.all(Array.from({ length: 8 }, () => claim(...Array.from({ length: 9 }, (_, n) => `slug-${n}`))));
+      const claims = await Promise.all(
+        Array.from({ length: 8 }, () => claim(...Array.from({ length: 9 }, (_, n) => `slug-${n}`))),
+      );
       expect(new Set(claims.map((one) => one.number)).size).toBe(8);
       expect(new Set(claims.map((one) => one.slug)).size).toBe(8);
       await Promise.all(claims.map((one) => one.release()));
@@ -123,14 +125,20 @@ export function describeStore(name: string, make: (folder: string) => Store, { d
       await store.write(await run.scope(1).batch());
       const [scope] = await readIn(store, [run.sid(1)]);
       expect(scope?.tags).toEqual(Array.from({ length: 500 }, (_, seq) => ({ content: 'loss', value: 1 / (seq + 1) })));
-      expect(scope?.artifacts.map(({ name: artifact, text }) => [artifact, text])).toEqual([['a', '3'], ['b', '2']]);
+      expect(scope?.artifacts.map(({ name: artifact, text }) => [artifact, text])).toEqual([
+        ['a', '3'],
+        ['b', '2'],
+      ]);
     });
 
     test('appears with all of its rows once its own comes, whichever batch they came with', async () => {
       const run = await claimRows(store, 'brave-otter');
       const early = await run.scope(1).tag(2, 0, 'first', 1).log(2, 0, 'hello').batch();
       const later = await run.tag(2, 1, 'second', 2).scope(2).batch();
-      const whole = [{ content: 'first', value: 1 }, { content: 'second', value: 2 }];
+      const whole = [
+        { content: 'first', value: 1 },
+        { content: 'second', value: 2 },
+      ];
       const sids = [run.sid(1), run.sid(2)];
       const seen = async (unflushed: readonly Batch[]) => (await readIn(store, sids, unflushed)).map((scope) => scope.tags);
 
@@ -154,7 +162,15 @@ export function describeStore(name: string, make: (folder: string) => Store, { d
     const counts = `SELECT (SELECT count(*) FROM scopes), (SELECT count(*) FROM tags), (SELECT count(*) FROM logs),
       (SELECT count(*) FROM artifacts), (SELECT count(*) FROM edges), (SELECT count(*) FROM runs)`;
     const made = (run: RowMaker) =>
-      run.event('started', 1_000).tag(0, 0, 'run').scope(1).tag(1, 0, 'a').log(1, 0, 'b').artifact(1, 0, 'c', { text: '1' }).edge(1, 2).batch();
+      run
+        .event('started', 1_000)
+        .tag(0, 0, 'run')
+        .scope(1)
+        .tag(1, 0, 'a')
+        .log(1, 0, 'b')
+        .artifact(1, 0, 'c', { text: '1' })
+        .edge(1, 2)
+        .batch();
 
     test('is stored once, however often it is written or passed as unflushed', async () => {
       const batch = await made(await claimRows(store, 'brave-otter'));
@@ -168,7 +184,10 @@ export function describeStore(name: string, make: (folder: string) => Store, { d
 
     test('of rows of a run alone is stored, and only once', async () => {
       const run = await claimRows(store, 'brave-otter');
-      const [first, second] = [await run.event('started', 1_000).log(0, 0, 'a').batch(), await run.tag(0, 0, 'b').event('ended', 2_000).batch()];
+      const [first, second] = [
+        await run.event('started', 1_000).log(0, 0, 'a').batch(),
+        await run.tag(0, 0, 'b').event('ended', 2_000).batch(),
+      ];
       expect(await selectIn(store, counts, [first, second])).toEqual([[0, 1, 1, 0, 0, 1]]);
       await store.write(first);
       expect(await selectIn(store, counts, [first, second])).toEqual([[0, 1, 1, 0, 0, 1]]);
@@ -215,7 +234,10 @@ export function describeStore(name: string, make: (folder: string) => Store, { d
 
       expect(await before.find(searchFor())).toEqual([run.sid(1), run.sid(2)]);
       expect(await before.find(searchFor({ where: () => true }))).toEqual([run.sid(1), run.sid(2)]);
-      expect((await before.read([1, 2, 3].map((ordinal) => run.sid(ordinal)))).map((scope) => scope.path)).toEqual(['0-1', '0-2']);
+      expect((await before.read([1, 2, 3].map((ordinal) => run.sid(ordinal)))).map((scope) => scope.path)).toEqual([
+        '0-1',
+        '0-2',
+      ]);
       expect((await before.select(state)).values).toEqual([['running'], [2]]);
 
       const after = await store.snapshot([third]);
@@ -251,7 +273,11 @@ export function describeStore(name: string, make: (folder: string) => Store, { d
       let done = false;
       const flushing = (async () => {
         for (let batch = 0; batch < 12; batch++) {
-          for (let n = 0; n < 5; n++) run.scope(++recorded).tag(recorded, 0, 'early').tag(recorded + 5, 1, 'ahead');
+          for (let n = 0; n < 5; n++)
+            run
+              .scope(++recorded)
+              .tag(recorded, 0, 'early')
+              .tag(recorded + 5, 1, 'ahead');
           const next = await run.batch();
           unflushed = [...unflushed, next];
           sealed = recorded;
@@ -268,7 +294,9 @@ export function describeStore(name: string, make: (folder: string) => Store, { d
         expect(new Set(sids).size).toBe(sids.length);
         const tags = (await snapshot.read(sids)).map((scope) => scope.tags.length);
         expect(tags).toEqual(sids.map((sid) => (sid <= run.sid(5) ? 1 : 2)));
-        expect((await snapshot.select({ text: 'SELECT count(*) FROM tags', values: [] })).values).toEqual([[tags.reduce((a, b) => a + b, 0)]]);
+        expect((await snapshot.select({ text: 'SELECT count(*) FROM tags', values: [] })).values).toEqual([
+          [tags.reduce((a, b) => a + b, 0)],
+        ]);
         await snapshot.release();
       }
       await flushing;
@@ -313,18 +341,30 @@ export function describeStore(name: string, make: (folder: string) => Store, { d
       ['by a tag that is not a number', { where: (tag) => Number.isNaN(tag.value) }, '1.2 2.2 3.2'],
       ['by a tag that is infinite', { where: (tag) => tag.value === -Infinity }, '1.2 2.2 3.2'],
       ['in the last run that has a matching tag', { where: (tag) => tag.value === 1, runs: recent(0) }, '1.1'],
-      ['in the last run but one that has a matching tag', { where: (tag) => tag.content === 'loss', runs: recent(1), limit: 1 }, '2.1'],
+      [
+        'in the last run but one that has a matching tag',
+        { where: (tag) => tag.content === 'loss', runs: recent(1), limit: 1 },
+        '2.1',
+      ],
       ['by a tag that nothing has, though a run and an absent scope have it', { where: (tag) => tag.content === 'stray' }, ''],
       ['by tags, newest first, up to a limit', { where: () => true, order: 'newest', limit: 3 }, '3.2 3.1 2.2'],
     ];
 
     /** Three runs; what is not written is unflushed. */
     async function history(): Promise<{ runs: RowMaker[]; unflushed: Batch[] }> {
-      const runs = [await claimRows(store, 'brave-otter', 'a'), await claimRows(store, 'calm-heron', 'b'), await claimRows(store, 'shy-otter', 'a')];
+      const runs = [
+        await claimRows(store, 'brave-otter', 'a'),
+        await claimRows(store, 'calm-heron', 'b'),
+        await claimRows(store, 'shy-otter', 'a'),
+      ];
       const batches: Batch[] = [];
       for (const [index, run] of runs.entries()) {
         run.scope(1, { step: 'train' }).scope(2, { step: 'test', status: index === 1 ? 'ok' : 'error' });
-        run.tag(1, 0, "it's 😀").tag(1, 1, 'loss', index + 1).tag(2, 0, 'loss', NaN).tag(2, 1, 'gain', -Infinity);
+        run
+          .tag(1, 0, "it's 😀")
+          .tag(1, 1, 'loss', index + 1)
+          .tag(2, 0, 'loss', NaN)
+          .tag(2, 1, 'gain', -Infinity);
         batches.push(await run.tag(0, 0, 'stray').tag(9, 0, 'stray').batch());
         if (index !== 1) batches.push(await run.scope(3, { step: 'test', status: index === 0 ? 'retried' : 'skipped' }).batch());
       }
@@ -335,7 +375,9 @@ export function describeStore(name: string, make: (folder: string) => Store, { d
 
     test('gives what its description says', async () => {
       const { runs, unflushed } = await history();
-      const nameOf = new Map(runs.flatMap((run, index) => [1, 2, 3].map((ordinal) => [run.sid(ordinal), `${index + 1}.${ordinal}`] as const)));
+      const nameOf = new Map(
+        runs.flatMap((run, index) => [1, 2, 3].map((ordinal) => [run.sid(ordinal), `${index + 1}.${ordinal}`] as const)),
+      );
       const translate = (kind: Search['runs'] | undefined): Search['runs'] | undefined => {
         const number = (index: number) => (runs[index - 1] as RowMaker).number;
         if (kind?.kind === 'number') return { kind: 'number', number: number(kind.number) };
@@ -352,15 +394,36 @@ export function describeStore(name: string, make: (folder: string) => Store, { d
     });
 
     const faulty: [string, (tag: { content: string }) => boolean, RegExp][] = [
-      ['throws', () => { throw new TypeError('no such thing'); }, /"loss".*no such thing/],
-      ['throws undefined', () => { throw undefined; }, /"loss"/],
+      [
+        'throws',
+        () => {
+          throw new TypeError('no such thing');
+        },
+        /"loss".*no such thing/,
+      ],
+      [
+        'throws undefined',
+        () => {
+          throw undefined;
+        },
+        /"loss"/,
+      ],
       ['is async', (async () => true) as unknown as () => boolean, /promise.*"loss"/],
-      ['is async and fails', (async () => { throw new Error('late'); }) as unknown as () => boolean, /promise.*"loss"/],
+      [
+        'is async and fails',
+        (async () => {
+          throw new Error('late');
+        }) as unknown as () => boolean,
+        /promise.*"loss"/,
+      ],
     ];
     test.for(faulty)('whose where %s raises WHERE_INVALID, naming the tag', async ([, where, message]) => {
       const run = await claimRows(store, 'brave-otter');
       await store.write(await run.scope(1).tag(1, 0, 'loss', 0.5).batch());
-      await expect(findIn(store, { where })).rejects.toMatchObject({ code: 'WHERE_INVALID', message: expect.stringMatching(message) });
+      await expect(findIn(store, { where })).rejects.toMatchObject({
+        code: 'WHERE_INVALID',
+        message: expect.stringMatching(message),
+      });
       expect(await findIn(store)).toEqual([run.sid(1)]);
     });
   });
@@ -369,12 +432,35 @@ export function describeStore(name: string, make: (folder: string) => Store, { d
     test('sees all views, written and unflushed rows alike', async () => {
       const run = await claimRows(store, 'brave-otter');
       const details = { state: 'failed', durationMs: 12.5, error: 'x' };
-      const first = await run.event('started', 1_000, { seed: 42 }).tag(0, 0, 'nightly', 1).scope(1, { duration_ms: 0.25 }).tag(1, 0, 'loss', 0.5).batch();
-      const second = await run.scope(2, { status: 'error' }).log(2, 0, 'oh', { level: 'error' }).artifact(2, 0, 'm', { codec: 'bytes', bytes: new Uint8Array([0, 255]) }).edge(2, run.sid(1)).event('ended', 2_000, details).batch();
+      const first = await run
+        .event('started', 1_000, { seed: 42 })
+        .tag(0, 0, 'nightly', 1)
+        .scope(1, { duration_ms: 0.25 })
+        .tag(1, 0, 'loss', 0.5)
+        .batch();
+      const second = await run
+        .scope(2, { status: 'error' })
+        .log(2, 0, 'oh', { level: 'error' })
+        .artifact(2, 0, 'm', { codec: 'bytes', bytes: new Uint8Array([0, 255]) })
+        .edge(2, run.sid(1))
+        .event('ended', 2_000, details)
+        .batch();
       const rows: [string, unknown[][]][] = [
-        ['SELECT id, sid, duration_ms FROM scopes ORDER BY sid', [[`flow.step.brave-otter.0-1`, run.sid(1), 0.25], [`flow.step.brave-otter.0-2`, run.sid(2), 0.25]]],
+        [
+          'SELECT id, sid, duration_ms FROM scopes ORDER BY sid',
+          [
+            [`flow.step.brave-otter.0-1`, run.sid(1), 0.25],
+            [`flow.step.brave-otter.0-2`, run.sid(2), 0.25],
+          ],
+        ],
         ['SELECT started_at FROM scopes ORDER BY sid LIMIT 1', [[new Date(1_750_000_000_001)]]],
-        ['SELECT step, content, value FROM tags ORDER BY sid', [[null, 'nightly', 1], ['step', 'loss', 0.5]]],
+        [
+          'SELECT step, content, value FROM tags ORDER BY sid',
+          [
+            [null, 'nightly', 1],
+            ['step', 'loss', 0.5],
+          ],
+        ],
         ['SELECT level, message FROM logs', [['error', 'oh']]],
         ['SELECT name, codec, text, bytes FROM artifacts', [['m', 'bytes', null, new Uint8Array([0, 255])]]],
         ['SELECT kind, target_sid FROM edges', [['recalled', run.sid(1)]]],
@@ -399,7 +485,10 @@ export function describeStore(name: string, make: (folder: string) => Store, { d
     test('binds values', async () => {
       const run = await claimRows(store, 'brave-otter');
       const snapshot = await store.snapshot([await run.scope(1).tag(1, 0, "it's", -0.5).batch()]);
-      const { columns, values } = await snapshot.select({ text: 'SELECT value AS v FROM tags WHERE content = $1 AND sid = $2', values: ["it's", BigInt(run.sid(1))] });
+      const { columns, values } = await snapshot.select({
+        text: 'SELECT value AS v FROM tags WHERE content = $1 AND sid = $2',
+        values: ["it's", BigInt(run.sid(1))],
+      });
       expect([columns, values]).toStrictEqual([[{ name: 'v', type: 'DOUBLE' }], [[-0.5]]]);
       await snapshot.release();
     });
@@ -426,7 +515,25 @@ export function describeStore(name: string, make: (folder: string) => Store, { d
 
 /** Scopes whose columns hold what storages get wrong, and what must be read back. */
 async function everyValue(run: RowMaker) {
-  const texts = ['', ' ', "it's", '"', '\\', 'a\nb\tc\r', '\0', 'ä ö 漢字', '😀', '{"a":1}', '{"b":{"a":[1,2.50]}}', '[]', 'null', 'x'.repeat(5_000), '-0', 'NaN', '</script>'];
+  const texts = [
+    '',
+    ' ',
+    "it's",
+    '"',
+    '\\',
+    'a\nb\tc\r',
+    '\0',
+    'ä ö 漢字',
+    '😀',
+    '{"a":1}',
+    '{"b":{"a":[1,2.50]}}',
+    '[]',
+    'null',
+    'x'.repeat(5_000),
+    '-0',
+    'NaN',
+    '</script>',
+  ];
   // Not -0: run-length and dictionary encoding take it for 0, in DuckDB's files and in Parquet.
   const numbers = [null, 0, 1.5, -1e-300, 1e300, Number.MIN_VALUE, Number.MAX_SAFE_INTEGER, NaN, Infinity, -Infinity];
   const bytes = [new Uint8Array(0), new Uint8Array([0]), Uint8Array.from({ length: 256 }, (_, n) => n)];
@@ -434,9 +541,31 @@ async function everyValue(run: RowMaker) {
   texts.forEach((message, seq) => run.log(1, seq, message, { at: [0, -1, 1_750_000_000_123, 4e12][seq % 4] as number }));
   texts.forEach((text, seq) => run.artifact(1, seq, `t${seq}`, { text }));
   bytes.forEach((value, seq) => run.artifact(1, texts.length + seq, `b${seq}`, { codec: 'bytes', bytes: value }));
-  run.scope(1, { params: '{"lr":0.1,"z":[null,true]}', parent_sid: run.sid(7), ref_sid: 4, duration_ms: 1e-7, started_at: 1_750_000_000_123 });
-  run.scope(2, { status: 'error', error_message: 'it broke 😀', error_stack: 'Error\n  at x', attempt: 3, path: '0-1-2', step: 'größe_漢', duration_ms: 0 });
-  const common = { flow: run.flow, run: run.slug, parentSid: null, refSid: null, errorMessage: null, errorStack: null, params: null };
+  run.scope(1, {
+    params: '{"lr":0.1,"z":[null,true]}',
+    parent_sid: run.sid(7),
+    ref_sid: 4,
+    duration_ms: 1e-7,
+    started_at: 1_750_000_000_123,
+  });
+  run.scope(2, {
+    status: 'error',
+    error_message: 'it broke 😀',
+    error_stack: 'Error\n  at x',
+    attempt: 3,
+    path: '0-1-2',
+    step: 'größe_漢',
+    duration_ms: 0,
+  });
+  const common = {
+    flow: run.flow,
+    run: run.slug,
+    parentSid: null,
+    refSid: null,
+    errorMessage: null,
+    errorStack: null,
+    params: null,
+  };
   const expected = [
     {
       ...common,

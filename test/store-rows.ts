@@ -28,7 +28,13 @@ export class RowMaker {
   }
 
   scope(ordinal: number, columns: Partial<Row<'scopes'>> = {}): this {
-    const defaults = { path: `0-${ordinal}`, attempt: 1, status: 'ok', started_at: 1_750_000_000_000 + ordinal, duration_ms: ordinal / 8 };
+    const defaults = {
+      path: `0-${ordinal}`,
+      attempt: 1,
+      status: 'ok',
+      started_at: 1_750_000_000_000 + ordinal,
+      duration_ms: ordinal / 8,
+    };
     return this.#add('scopes', { ...this.#place(ordinal), ...defaults, ...columns });
   }
 
@@ -50,7 +56,15 @@ export class RowMaker {
 
   event(event: string, at: number, details: object | null = null): this {
     const { number, uuid, slug, flow } = this;
-    return this.#add('runs', { run_number: number, uuid, slug, flow, event, at, details: details === null ? null : JSON.stringify(details) });
+    return this.#add('runs', {
+      run_number: number,
+      uuid,
+      slug,
+      flow,
+      event,
+      at,
+      details: details === null ? null : JSON.stringify(details),
+    });
   }
 
   /** Everything made up since the last batch, under the next number. */
@@ -79,16 +93,32 @@ export async function claimRows(store: Store, slug: string, flow = 'flow'): Prom
 
 /** A search for everything, but for what a test says. */
 export function searchFor(parts: Partial<Search> = {}): Search {
-  const everything = { glob: null, flow: null, step: null, where: null, runs: { kind: 'all' }, order: 'oldest', limit: null } as const;
+  const everything = {
+    glob: null,
+    flow: null,
+    step: null,
+    where: null,
+    runs: { kind: 'all' },
+    order: 'oldest',
+    limit: null,
+  } as const;
   return { ...everything, status: ['ok', 'error', 'retried', 'skipped'], ...parts };
 }
 
 /** What a store shows with these batches unflushed: sids by search, then the scopes themselves. */
-export async function findIn(store: Store, search: Partial<Search> = {}, unflushed: readonly Batch[] = []): Promise<readonly number[]> {
+export async function findIn(
+  store: Store,
+  search: Partial<Search> = {},
+  unflushed: readonly Batch[] = [],
+): Promise<readonly number[]> {
   return await withSnapshot(store, unflushed, (snapshot) => snapshot.find(searchFor(search)));
 }
 
-export async function readIn(store: Store, sids: readonly number[], unflushed: readonly Batch[] = []): Promise<readonly ScopeRecord[]> {
+export async function readIn(
+  store: Store,
+  sids: readonly number[],
+  unflushed: readonly Batch[] = [],
+): Promise<readonly ScopeRecord[]> {
   return await withSnapshot(store, unflushed, (snapshot) => snapshot.read(sids));
 }
 
@@ -100,7 +130,11 @@ export async function selectIn(store: Store, text: string, unflushed: readonly B
   });
 }
 
-async function withSnapshot<T>(store: Store, unflushed: readonly Batch[], job: (snapshot: Awaited<ReturnType<Store['snapshot']>>) => Promise<T>): Promise<T> {
+async function withSnapshot<T>(
+  store: Store,
+  unflushed: readonly Batch[],
+  job: (snapshot: Awaited<ReturnType<Store['snapshot']>>) => Promise<T>,
+): Promise<T> {
   const snapshot = await store.snapshot(unflushed);
   try {
     return await job(snapshot);

@@ -33,7 +33,10 @@ export class AcknowledgedFile {
     if (promised === null || (found.batches >= promised.batches && found.claims >= promised.claims)) return;
     const counts = ({ batches, claims }: Acknowledged) => `${batches} batches and ${claims} runs`;
     const message = `${show(file, 300)} holds ${counts(found)}, where ${counts(promised)} had been written: its write-ahead log is damaged or missing`;
-    throw new MarqueError('STORE_DAMAGED', `${message}. Restore both from a backup, or delete ${show(this.path, 300)} to go on with what is there`);
+    throw new MarqueError(
+      'STORE_DAMAGED',
+      `${message}. Restore both from a backup, or delete ${show(this.path, 300)} to go on with what is there`,
+    );
   }
 
   async #read(): Promise<Acknowledged | null> {
@@ -50,6 +53,9 @@ export class AcknowledgedFile {
     } catch {
       // It is written whole, so whatever this is, it is not ours.
     }
-    throw new MarqueError('STORE_DAMAGED', `${show(this.path, 300)} is not what this library wrote: delete it to go on with what is there`);
+    throw new MarqueError(
+      'STORE_DAMAGED',
+      `${show(this.path, 300)} is not what this library wrote: delete it to go on with what is there`,
+    );
   }
 }

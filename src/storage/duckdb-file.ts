@@ -59,7 +59,8 @@ export class DuckDBFile {
         const { rowCount } = await run('SELECT 1 FROM raw.batches WHERE writer = $1 AND number = $2', id);
         if (rowCount === 0) {
           for (const table of tableNames) {
-            if (batch.tables[table] !== undefined) await run(`INSERT INTO raw.${table} SELECT * FROM batch($1, '${table}')`, [token]);
+            if (batch.tables[table] !== undefined)
+              await run(`INSERT INTO raw.${table} SELECT * FROM batch($1, '${table}')`, [token]);
           }
           await run('INSERT INTO raw.batches VALUES ($1, $2)', id);
         }
@@ -74,10 +75,22 @@ export class DuckDBFile {
   async claim({ uuid, flow, drawSlug }: ClaimRequest): Promise<Claim> {
     const { counts, number, slug } = await this.#writer.transaction(async (run) => {
       const next = (await run('SELECT coalesce(max(number), 0) + 1 FROM raw.claims')).values[0]?.[0] as number;
-      if (next > lastRunNumber) throw new MarqueError('STORE_UNWRITABLE', `${show(this.#path, 300)} has used up its ${lastRunNumber} run numbers: use a new store`);
+      if (next > lastRunNumber)
+        throw new MarqueError(
+          'STORE_UNWRITABLE',
+          `${show(this.#path, 300)} has used up its ${lastRunNumber} run numbers: use a new store`,
+        );
       const free = await freeSlug(run, drawSlug);
       const { host, pid } = currentOwner();
-      await run('INSERT INTO raw.claims VALUES ($1, $2, $3, $4, $5, $6, $7)', [BigInt(next), free, uuid, flow, host, BigInt(pid), new Date()]);
+      await run('INSERT INTO raw.claims VALUES ($1, $2, $3, $4, $5, $6, $7)', [
+        BigInt(next),
+        free,
+        uuid,
+        flow,
+        host,
+        BigInt(pid),
+        new Date(),
+      ]);
       return { counts: await countBatches(run), number: next, slug: free };
     });
     await this.#acknowledged.write(counts);

@@ -33,7 +33,8 @@ export interface OpenedDuckDB {
 export async function openDuckDB(given: string, create: boolean): Promise<OpenedDuckDB> {
   const path = await pathTo(given);
   const isThere = await isFile(path);
-  if (!isThere && !create) throw new MarqueError('STORE_PATH', `there is no store at ${show(path, 300)}: run a flow that writes to it first`);
+  if (!isThere && !create)
+    throw new MarqueError('STORE_PATH', `there is no store at ${show(path, 300)}: run a flow that writes to it first`);
   if (!isThere) await makeFolder(dirname(path));
   const lock = await lockFile(path);
   let database: Database | undefined;
@@ -67,7 +68,10 @@ async function pathTo(given: string): Promise<string> {
   }
   // A database is called by its file's name up to the first dot, and `raw.scopes` would be ambiguous, in the file's own views too.
   if (!/^raw(\.|$)/i.test(basename(path))) return path;
-  throw new MarqueError('STORE_PATH', `${show(path, 300)} cannot be a store: DuckDB would take the name for the schema raw. Choose another name`);
+  throw new MarqueError(
+    'STORE_PATH',
+    `${show(path, 300)} cannot be a store: DuckDB would take the name for the schema raw. Choose another name`,
+  );
 }
 
 /** Whether there is a file with content. A file without any is no loss. */
@@ -85,7 +89,10 @@ async function isFile(path: string): Promise<boolean> {
 /** A process that dies in between leaves a hidden file and nothing under the name: DuckDB would refuse half a file for ever. */
 async function createFile(path: string): Promise<void> {
   if ((await stat(`${path}.wal`).catch(() => null)) !== null) {
-    throw new MarqueError('STORE_DAMAGED', `${show(path, 300)} is not there, but its write-ahead log is: restore the file, or delete ${show(`${path}.wal`, 300)}`);
+    throw new MarqueError(
+      'STORE_DAMAGED',
+      `${show(path, 300)} is not there, but its write-ahead log is: restore the file, or delete ${show(`${path}.wal`, 300)}`,
+    );
   }
   const temporary = temporaryBeside(path);
   const { Database } = await import('../duckdb.ts');
@@ -113,7 +120,9 @@ async function openDatabase(path: string): Promise<Database> {
       throw new MarqueError('STORE_PATH', `${name} is not a DuckDB file: choose a name that is free`, { cause: error });
     }
     if (/version number|newer version/.test(message)) {
-      throw new MarqueError('STORE_FORMAT', `${name} was written by a newer DuckDB: install a newer version of the library`, { cause: error });
+      throw new MarqueError('STORE_FORMAT', `${name} was written by a newer DuckDB: install a newer version of the library`, {
+        cause: error,
+      });
     }
     if (/[Cc]orrupt|checksum|replaying|[Ss]erialization/.test(message)) {
       throw new MarqueError('STORE_DAMAGED', `${name} cannot be what DuckDB wrote: ${message}`, { cause: error });
@@ -124,13 +133,19 @@ async function openDatabase(path: string): Promise<Database> {
 
 /** Whether the file is a store, of a format that is known, and complete. */
 async function checkContent(path: string, writer: Connection, catalog: string): Promise<void> {
-  const tables = await writer.run(`SELECT table_name FROM duckdb_tables() WHERE database_name = $1 AND schema_name = 'raw'`, [catalog]);
+  const tables = await writer.run(`SELECT table_name FROM duckdb_tables() WHERE database_name = $1 AND schema_name = 'raw'`, [
+    catalog,
+  ]);
   const missing = ['format', 'batches', 'claims', ...tableNames].filter((table) => !tables.values[0]?.includes(table));
   const name = show(path, 300);
-  if (missing[0] === 'format') throw new MarqueError('STORE_PATH', `${name} is a DuckDB file, but no store of this library: choose a name that is free`);
+  if (missing[0] === 'format')
+    throw new MarqueError('STORE_PATH', `${name} is a DuckDB file, but no store of this library: choose a name that is free`);
   const version = (await writer.run('SELECT max(version) FROM raw.format')).values[0]?.[0];
   if (typeof version === 'number' && version > formatVersion) {
-    throw new MarqueError('STORE_FORMAT', `${name} has format ${version}, and this version of the library knows ${formatVersion}: install a newer one`);
+    throw new MarqueError(
+      'STORE_FORMAT',
+      `${name} has format ${version}, and this version of the library knows ${formatVersion}: install a newer one`,
+    );
   }
   if (typeof version !== 'number') throw new MarqueError('STORE_DAMAGED', `${name} does not say its format in raw.format`);
   if (missing.length > 0) throw new MarqueError('STORE_DAMAGED', `${name} has lost its table raw.${missing[0]}`);

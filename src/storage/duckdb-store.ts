@@ -1,23 +1,27 @@
 import { resolve } from 'node:path';
+import { MarqueError, show } from '../error.ts';
 import { Queue } from '../queue.ts';
 import type { Batch, Claim, ClaimRequest, Snapshot, Store } from '../store.ts';
 import { DuckDBFile } from './duckdb-file.ts';
+import { Reopening } from './reopening.ts';
 
 /**
  * A history in one DuckDB file, for one process at a time. A batch is a transaction. Other programs can open the file when no process
- * has it: it holds the tables in the schema `raw` and the views.
+ * has it: it holds the tables in the schema `raw` and the views. Where an error has ended DuckDB, such as a full disk while it
+ * shortens its log, the next call opens the file again; what was acknowledged is in it.
  */
 export class DuckDBStore implements Store {
   readonly label: string;
   readonly #path: string;
+  readonly #file = new Reopening<DuckDBFile>();
   readonly #opens = new Queue(1);
   readonly #writes = new Queue(1);
-  #file: DuckDBFile | null = null;
+  #closed = false;
 
   /** Nothing is opened or made before it is needed. */
   constructor(path: string) {
     this.#path = resolve(path);
-    this.label = `DuckDB file ${this.#path}`;
+    this.label = `DuckDBStorage(${show(this.#path, 300)})`;
   }
 
   claim(request: ClaimRequest): Promise<Claim> {
@@ -34,34 +38,25 @@ export class DuckDBStore implements Store {
   }
 
   async close(): Promise<void> {
+    this.#closed = true;
     await this.#writes.drain();
     await this.#opens.drain();
-    await this.#file?.close();
+    await this.#file.close();
   }
 
-  /** One change after another. A log that has grown long is dealt with between two of them, at nobody's expense. */
+  /** One change after another. A log that has grown long is dealt with between two of them: nobody waits for that or hears of it. */
   async #change<T>(job: (file: DuckDBFile) => Promise<T>): Promise<T> {
-    const result = await this.#writes.add(async () => await this.#surviving(await this.#open(true), job));
-    void this.#writes.add(async () => {
-      if (this.#file !== null) await this.#surviving(this.#file, (file) => file.shortenLog()).catch(() => undefined); // a log may be long
+    this.#checkOpen();
+    const changing = this.#writes.add(async () => {
+      const file = await this.#file.get(() => DuckDBFile.open(this.#path, true));
+      return { file, result: await job(file) };
     });
-    return result;
+    void this.#writes.add(async () => await changing.then(({ file }) => file.shortenLog()).catch(() => undefined));
+    return (await changing).result;
   }
 
-  /** Closes the file where an error has ended DuckDB, so that the next call opens it again. What was acknowledged is in it. */
-  async #surviving<T>(file: DuckDBFile, job: (file: DuckDBFile) => Promise<T>): Promise<T> {
-    try {
-      return await job(file);
-    } catch (error) {
-      if (!(await file.isAlive())) {
-        this.#file = null;
-        await file.close();
-      }
-      throw error;
-    }
-  }
-
+  /** One at a time, for who only reads must not make the file that another is about to make. */
   #open(create: boolean): Promise<DuckDBFile> {
-    return this.#opens.add(async () => (this.#file ??= await DuckDBFile.open(this.#path, create)));
+    return this.#opens.add(() => this.#file.get(() => DuckDBFile.open(this.#path, create)));
   }
 }

@@ -45,7 +45,10 @@ export class JsonFolder {
         const name = show(this.path, 300);
         // A folder that has just become a store may show its first content, but not its marker, to the listing.
         if (visible.length > 0 && (await this.#markerText()) === null) {
-          throw new MarqueError('STORE_PATH', `${name} holds ${show(visible[0])} and is no store of this library: choose an empty or a new folder`);
+          throw new MarqueError(
+            'STORE_PATH',
+            `${name} holds ${show(visible[0])} and is no store of this library: choose an empty or a new folder`,
+          );
         }
         if (!create) throw new MarqueError('STORE_PATH', `there is no store at ${name}: run a flow that writes to it first`);
         await makeFolder(this.path);
@@ -104,7 +107,10 @@ export class JsonFolder {
     const run = before ?? (await this.readRun(path));
     if (run !== null) return { path, run, ordinals };
     if (ordinals.length === 0) return null; // a process died, or is at this moment, right after it had made the folder
-    throw new MarqueError('STORE_DAMAGED', `${show(scopePath(path, 0), 300)} is missing: it names the run of the scopes beside it`);
+    throw new MarqueError(
+      'STORE_DAMAGED',
+      `${show(scopePath(path, 0), 300)} is missing: it names the run of the scopes beside it`,
+    );
   }
 
   get #markerPath(): string {
@@ -130,7 +136,9 @@ export class JsonFolder {
   }
 
   #noFolder(error: unknown): MarqueError {
-    const what = hasCode(error, 'ENOTDIR') ? 'is a file, or below one, and a folder is needed' : `cannot be read: ${messageOf(error)}`;
+    const what = hasCode(error, 'ENOTDIR')
+      ? 'is a file, or below one, and a folder is needed'
+      : `cannot be read: ${messageOf(error)}`;
     return new MarqueError('STORE_PATH', `${show(this.path, 300)} ${what}`, { cause: error });
   }
 }
@@ -146,9 +154,13 @@ function checkMarker(path: string, text: string): void {
   if (format !== marker.format && typeof format === 'string') {
     throw new MarqueError('STORE_PATH', `${show(path, 300)} is a store of another kind, ${show(format)}`);
   }
-  if (typeof version !== 'number' || !Number.isSafeInteger(version) || version < 1) throw new MarqueError('STORE_DAMAGED', `${name} does not name a format: ${show(text)}`);
+  if (typeof version !== 'number' || !Number.isSafeInteger(version) || version < 1)
+    throw new MarqueError('STORE_DAMAGED', `${name} does not name a format: ${show(text)}`);
   if (version > formatVersion) {
-    throw new MarqueError('STORE_FORMAT', `${name} says format ${version}, and this version of the library knows ${formatVersion}: install a newer one`);
+    throw new MarqueError(
+      'STORE_FORMAT',
+      `${name} says format ${version}, and this version of the library knows ${formatVersion}: install a newer one`,
+    );
   }
 }
 

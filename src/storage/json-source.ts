@@ -31,13 +31,19 @@ export class JsonSource implements RowSource {
   readonly #runs: readonly RunScopes[];
 
   /** `waiting` are rows that were written before the scope that they belong to. */
-  constructor(folder: JsonFolder, folders: readonly RunFolder[], unflushed: readonly Batch[], waiting: ReadonlyMap<number, ChildRows>) {
+  constructor(
+    folder: JsonFolder,
+    folders: readonly RunFolder[],
+    unflushed: readonly Batch[],
+    waiting: ReadonlyMap<number, ChildRows>,
+  ) {
     this.#folder = folder;
     this.#folders = folders;
     this.#unflushed = unflushed;
     this.#waiting = waiting;
     this.#rows = new MemoryRows(unflushed);
-    for (const { path, run, ordinals } of folders) for (const ordinal of ordinals) this.#filed.set(sidOf(run.number, ordinal), path);
+    for (const { path, run, ordinals } of folders)
+      for (const ordinal of ordinals) this.#filed.set(sidOf(run.number, ordinal), path);
     this.#runs = this.#runsByNumber();
   }
 
@@ -71,10 +77,13 @@ export class JsonSource implements RowSource {
   async batches(): Promise<readonly Batch[]> {
     const scopes: Row<'scopes'>[] = [];
     const children: ChildRows[] = [...this.#folders.map(({ run }) => run.children)];
-    await this.#load(this.#runs.flatMap((run) => run.sids), (rows) => {
-      scopes.push(rows.scope);
-      children.push(rows.children);
-    });
+    await this.#load(
+      this.#runs.flatMap((run) => run.sids),
+      (rows) => {
+        scopes.push(rows.scope);
+        children.push(rows.children);
+      },
+    );
     // Rows of steps that are still running, and those of runs themselves that their files do not have yet.
     const runLevel = this.#unfiledRuns();
     const scopeSids = new Set(scopes.map((row) => row.sid));

@@ -67,7 +67,10 @@ export class JsonStore implements Store {
     await this.#folder.open(true);
     const rows = new MemoryRows([batch]);
     const scopes = [...rows.sids('scopes')].map((sid): ScopeRows => {
-      return { scope: rows.scope(sid) as Row<'scopes'>, children: joinChildren(this.#waiting.get(sid) ?? noChildren, rows.children(sid)) };
+      return {
+        scope: rows.scope(sid) as Row<'scopes'>,
+        children: joinChildren(this.#waiting.get(sid) ?? noChildren, rows.children(sid)),
+      };
     });
     const runs = runsIn(rows, scopes);
     for (const run of runs) await this.#makeRun(run);
@@ -133,7 +136,8 @@ function waitingAfter(before: ReadonlyMap<number, ChildRows>, rows: MemoryRows):
   const scopes = rows.sids('scopes');
   const waiting = new Map([...before].filter(([sid]) => !scopes.has(sid)));
   for (const sid of childSids(rows)) {
-    if (ordinalOf(sid) !== 0 && !scopes.has(sid)) waiting.set(sid, joinChildren(waiting.get(sid) ?? noChildren, rows.children(sid)));
+    if (ordinalOf(sid) !== 0 && !scopes.has(sid))
+      waiting.set(sid, joinChildren(waiting.get(sid) ?? noChildren, rows.children(sid)));
   }
   return waiting;
 }

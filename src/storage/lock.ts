@@ -74,7 +74,7 @@ export async function canonicalPath(file: string): Promise<string> {
 
 async function chainFrom(path: string): Promise<Link[]> {
   const chain: Link[] = [];
-  for (let next = path; ; ) {
+  for (let next = path; ;) {
     const holder = await readHolder(next);
     if (holder === null) return chain;
     chain.push({ path: next, holder });
@@ -100,7 +100,10 @@ async function readHolder(path: string): Promise<Holder | null> {
   } catch {
     // Locks are created whole, so this is not one of ours.
   }
-  throw new MarqueError('STORE_LOCKED', `${show(path, 300)} is not a lock of this library: delete it if no process uses the file that it stands beside`);
+  throw new MarqueError(
+    'STORE_LOCKED',
+    `${show(path, 300)} is not a lock of this library: delete it if no process uses the file that it stands beside`,
+  );
 }
 
 async function unlock(path: string, own: Holder): Promise<void> {
@@ -115,6 +118,13 @@ function locked(file: string, path: string, { pid, host, lockedAt }: Holder): Ma
     const way = `close it there, or delete ${show(path, 300)} if that process has ended`;
     return new MarqueError('STORE_LOCKED', `${name} is open in process ${pid} on ${show(host)} ${since}: ${way}`);
   }
-  if (pid === self.pid) return new MarqueError('STORE_LOCKED', `${name} is already open in this process (${pid}) ${since}: use that storage, or close it first`);
-  return new MarqueError('STORE_LOCKED', `${name} is open in process ${pid} ${since}: close it there first, or use a ParquetStorage, which many may write`);
+  if (pid === self.pid)
+    return new MarqueError(
+      'STORE_LOCKED',
+      `${name} is already open in this process (${pid}) ${since}: use that storage, or close it first`,
+    );
+  return new MarqueError(
+    'STORE_LOCKED',
+    `${name} is open in process ${pid} ${since}: close it there first, or use a ParquetStorage, which many may write`,
+  );
 }

@@ -123,7 +123,7 @@ class TableRows<T extends TableName> {
   *indexesOf(sid: number): Generator<number> {
     const order = this.#sorted();
     let low = 0;
-    for (let high = this.length; low < high; ) {
+    for (let high = this.length; low < high;) {
       const middle = (low + high) >>> 1;
       if (this.sid(order[middle] as number) < sid) low = middle + 1;
       else high = middle;
@@ -133,7 +133,9 @@ class TableRows<T extends TableName> {
 
   /** The positions of the rows, by sid. */
   #sorted(): Uint32Array {
-    this.#order ??= Uint32Array.from({ length: this.length }, (_, index) => index).sort((a, b) => this.sid(a) - this.sid(b) || a - b);
+    this.#order ??= Uint32Array.from({ length: this.length }, (_, index) => index).sort(
+      (a, b) => this.sid(a) - this.sid(b) || a - b,
+    );
     return this.#order;
   }
 }

@@ -20,7 +20,8 @@ export class MemoryStore implements Store {
   claim({ drawSlug }: ClaimRequest): Promise<Claim> {
     return Promise.resolve().then(() => {
       const number = this.#slugs.size + 1;
-      if (number > lastRunNumber) throw new MarqueError('STORE_UNWRITABLE', `memory has used up its ${lastRunNumber} run numbers: use a new store`);
+      if (number > lastRunNumber)
+        throw new MarqueError('STORE_UNWRITABLE', `memory has used up its ${lastRunNumber} run numbers: use a new store`);
       const slug = this.#freeSlug(drawSlug);
       this.#slugs.add(slug);
       return { number, slug, release: () => Promise.resolve() };

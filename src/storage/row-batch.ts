@@ -11,7 +11,16 @@ export async function batchOfRows(rows: TableRowLists): Promise<Batch> {
   const tables = tableNames.flatMap((table) => {
     const list: readonly Readonly<Record<string, unknown>>[] = rows[table] ?? [];
     if (list.length === 0) return [];
-    const columns = columnsOf(table).map(([name, type]) => [name, columnOf(type, list.map((row) => row[name] ?? null))] as const);
+    const columns = columnsOf(table).map(
+      ([name, type]) =>
+        [
+          name,
+          columnOf(
+            type,
+            list.map((row) => row[name] ?? null),
+          ),
+        ] as const,
+    );
     return [[table, recordBatch(table, Object.fromEntries(columns), list.length)] as const];
   });
   return { id: { writer: 'rows', number: 1 }, tables: Object.fromEntries(tables) };

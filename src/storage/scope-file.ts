@@ -43,21 +43,37 @@ export function decodeScope(text: string, ordinal: number): ScopeRows {
 }
 
 export function encodeRun({ number, flow, run, written, events, children }: RunRows): string {
-  return fileText({ run: { number, flow, run }, written, events: events.map((row) => encodeRow('runs', row, none)), ...encodeChildren(children) });
+  return fileText({
+    run: { number, flow, run },
+    written,
+    events: events.map((row) => encodeRow('runs', row, none)),
+    ...encodeChildren(children),
+  });
 }
 
 /** Throws an Error saying what is wrong where the text cannot be what `encodeRun` wrote. */
 export function decodeRun(text: string): RunRows {
   const file = objectIn('the file', JSON.parse(text));
   const { number, flow, run } = objectIn('run', file.run);
-  if (!Number.isSafeInteger(number) || typeof flow !== 'string' || typeof run !== 'string') throw new Error('run has no number, flow or run');
+  if (!Number.isSafeInteger(number) || typeof flow !== 'string' || typeof run !== 'string')
+    throw new Error('run has no number, flow or run');
   const written = objectIn('written', file.written) as Record<string, number>;
   const events = listIn('events', file.events).map((row) => decodeRow('runs', row, {}));
-  return { number: number as number, flow, run, written, events, children: decodeChildren(file, { sid: sidOf(number as number, 0), flow, run, step: null }) };
+  return {
+    number: number as number,
+    flow,
+    run,
+    written,
+    events,
+    children: decodeChildren(file, { sid: sidOf(number as number, 0), flow, run, step: null }),
+  };
 }
 
 function encodeChildren(children: ChildRows): Record<ChildTable, object[]> {
-  const entries = childTables.map((table) => [table, children[table].map((row: Row<ChildTable>) => encodeRow(table, row, placeColumns))]);
+  const entries = childTables.map((table) => [
+    table,
+    children[table].map((row: Row<ChildTable>) => encodeRow(table, row, placeColumns)),
+  ]);
   return Object.fromEntries(entries) as Record<ChildTable, object[]>;
 }
 
@@ -118,7 +134,8 @@ const decoders: Readonly<Record<ColumnType, (value: unknown) => unknown>> = {
     if (typeof value === 'string') return value;
     return isObject(value) && 'json' in value ? JSON.stringify(value.json) : undefined;
   },
-  bytes: (value) => (isObject(value) && typeof value.base64 === 'string' ? new Uint8Array(Buffer.from(value.base64, 'base64')) : undefined),
+  bytes: (value) =>
+    isObject(value) && typeof value.base64 === 'string' ? new Uint8Array(Buffer.from(value.base64, 'base64')) : undefined,
   timestamp: (value) => {
     const ms = typeof value === 'string' ? Date.parse(value) : Number.NaN;
     return Number.isNaN(ms) ? undefined : ms;

@@ -50,7 +50,11 @@ export function recordOf({ scope, children }: ScopeRows): ScopeRecord {
     errorStack: scope.error_stack,
     params: scope.params,
     tags: children.tags.map(({ content, value }) => ({ content: content as string, value })),
-    logs: children.logs.map(({ level, message, at }) => ({ level: level as string, message: message as string, at: at as number })),
+    logs: children.logs.map(({ level, message, at }) => ({
+      level: level as string,
+      message: message as string,
+      at: at as number,
+    })),
     artifacts: Array.from(artifacts.values(), ({ name, codec, text, bytes }) => ({
       name: name as string,
       codec: codec as string,

@@ -4,5 +4,5 @@ import { DuckDBInstance } from '@duckdb/node-api';
 const connection = await (await DuckDBInstance.create()).connect();
 connection.closeSync();
 if (process.argv[2] === 'getTableNames') connection.getTableNames('SELECT 1', false);
-else connection.clientContext;
+else connection.getClientContext();
 console.log('survived');

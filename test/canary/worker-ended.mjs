@@ -11,5 +11,6 @@ if (isMainThread) {
 } else {
   const connection = await (await DuckDBInstance.create()).connect();
   void connection.run('SELECT sum(hash(i)) FROM range(100000000) t(i)');
+  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a worker's port has none
   parentPort.postMessage('running');
 }
