@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { compileSearch, compileTagCandidates } from '../src/compile.ts';
 import { type Connection, Database } from '../src/duckdb.ts';
@@ -49,10 +49,10 @@ const paths = ['0-0', '0-1', '0-1-2', '1-0'];
 const statuses: Status[] = ['ok', 'error', 'retried', 'skipped'];
 const contents = ['', 'a', "it's", '"', '😀', 'e\u0301', 'é', '\0', '%', 'null', 'A'];
 const numbers = [null, NaN, Infinity, -Infinity, 0, -0, 1, -1.5, Number.MIN_VALUE, 1e300];
-const patterns = [
-  ...['*', 'f.*', 'f.s.*', 'f.s.a-b.*', 'f.s.a-b.0-1', '*.s.*', '*.*.a-b.*', '*-1', '!f.*', '!*.s.*', '{f,g}.*', 'f.{s,t}.*'],
-  ...['?.?.*', '*.[st].*', '*.[!st].*', '*.😀.*', '*.*.?.*', '*b.0-?', 'f*', '*.+(a|b)-b.*', 'größe.漢.*', 'nothing'],
-];
+const patterns =
+  '* f.* f.s.* f.s.a-b.* f.s.a-b.0-1 *.s.* *.*.a-b.* *-1 !f.* !*.s.* {f,g}.* f.{s,t}.* ?.?.* *.[st].* *.[!st].* *.😀.* *.*.?.* *b.0-? f* *.+(a|b)-b.* größe.漢.* nothing'.split(
+    ' ',
+  );
 const slugPatterns = ['*', 'a-b', 'a-*', '!a-b', '{a-b,b-b}', '?-b', '😀', 'x.y.z'];
 const predicates: [string, (tag: Tag) => boolean][] = [
   ['all', () => true],
@@ -159,7 +159,7 @@ describe('a compiled search', () => {
       status: [evil as Status],
       runs: { kind: 'slug', glob: compileGlob('a-*') },
     });
-    const { text, values } = compileSearch({ ...search, glob: compileGlob(`*"${'x'}*`) }, [{ content: evil, value: null }]);
+    const { text, values } = compileSearch({ ...search, glob: compileGlob('*"x*') }, [{ content: evil, value: null }]);
     expect(text).not.toContain('DROP');
     expect(values).toContain(evil);
     expect(await findInDuckDB(search, await batchOf([]))).toEqual([]);

@@ -111,6 +111,17 @@ describe('DuckDBStore', () => {
     expect(await selectIn(store, counts.text)).toEqual([[600_000, 4, expect.any(Number)]]);
   });
 
+  test('takes nothing more once it is closed, and does not open the file again', async () => {
+    const store = opened();
+    const run = await claimRows(store, 'brave-otter');
+    const batch = await run.scope(1).batch();
+    await closed(store);
+    for (const call of [() => store.write(batch), () => store.snapshot([]), () => claimRows(store, 'calm-heron')]) {
+      await expect(call()).rejects.toMatchObject({ code: 'STORE_CLOSED' });
+    }
+    expect(existsSync(`${file}.lock`)).toBe(false);
+  });
+
   describe('is locked', () => {
     test('for a second object at once, also through links', async () => {
       await claimRows(opened(), 'brave-otter');

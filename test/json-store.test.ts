@@ -140,7 +140,7 @@ describe('JsonStore', () => {
     ['is cut off', (file) => JSON.stringify(file).slice(0, 50), /JSON/],
     ['is empty', () => '', /JSON/],
     ['is a list', () => [], /not an object/],
-    ['has no tags', ({ tags: _, ...file }) => file, /tags is not a list/],
+    ['has no tags', (file) => ({ ...file, tags: undefined }), /tags is not a list/],
     ['lacks a column', (file) => ({ ...file, scope: { ...file.scope, status: undefined } }), /no status/],
     ['has text for a number', (file) => ({ ...file, scope: { ...file.scope, duration_ms: 'long' } }), /duration_ms is "long"/],
     ['has a time that is none', (file) => ({ ...file, scope: { ...file.scope, started_at: 'now' } }), /started_at/],
@@ -225,7 +225,7 @@ describe('JsonStore', () => {
       const runs = await Promise.all(
         Array.from({ length: 8 }, (_, n) => claimRows(new JsonStore(folder), `slug-${'abcdefgh'[n]}`)),
       );
-      expect(runs.map((run) => run.number).sort()).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
+      expect(new Set(runs.map((run) => run.number))).toEqual(new Set([1, 2, 3, 4, 5, 6, 7, 8]));
     });
 
     async function marked(path: string, text: string): Promise<void> {

@@ -22,6 +22,7 @@ const layers: readonly (readonly [file: string, whatItIs: string, reasonForLengt
   ['near.ts', 'the names that a wrong one may be a slip of'],
   ['slug.ts', 'the two words that name a run'],
   ['duration.ts', 'milliseconds for people'],
+  ['plain-json.ts', 'which values JSON gives back exactly'],
   ['json.ts', 'canonical JSON, and the plain part of what was pushed with a step'],
   ['random.ts', 'a seeded stream of random numbers that forks by name'],
   ['value-type.ts', 'what a step can say it needs: a class, a primitive, a schema'],
@@ -32,6 +33,7 @@ const layers: readonly (readonly [file: string, whatItIs: string, reasonForLengt
   ['columns.ts', 'growable columns, filled while steps run'],
   ['batch.ts', 'columns as Arrow record batches'],
   ['arrow-ipc.ts', 'Arrow tables as bytes'],
+  ['value-fault.ts', 'where in a value something cannot be kept'],
   ['codec.ts', 'artifacts as text or bytes, exactly or not at all'],
   ['recorder.ts', 'everything that is recorded and not yet flushed, as columns'],
 
@@ -53,6 +55,7 @@ const layers: readonly (readonly [file: string, whatItIs: string, reasonForLengt
   ['readonly.ts', 'which SELECTs are refused'],
   ['opened.ts', 'a database file is opened once in a process'],
   ['spill-folder.ts', 'where a database puts what memory cannot hold'],
+  ['leave.ts', 'a process can end while a statement runs'],
   ['connection.ts', 'queries of one connection, in order and complete'],
   ['duckdb.ts', 'one database, closed only when nothing is under way'],
 
@@ -61,6 +64,7 @@ const layers: readonly (readonly [file: string, whatItIs: string, reasonForLengt
   ['snapshot.ts', 'one state of a store that SQL can read'],
   ['storage/scope-rows.ts', 'a scope with its children as rows'],
   ['storage/lanes.ts', 'eight jobs at a time'],
+  ['storage/reopening.ts', 'something that is opened on first use, and again when it has died'],
   ['storage/owner.ts', 'which process holds something, and whether it is dead'],
   ['storage/files.ts', 'files that are whole on the disk or absent'],
   ['storage/lock.ts', 'one writer for a file'],
@@ -81,6 +85,7 @@ const layers: readonly (readonly [file: string, whatItIs: string, reasonForLengt
   ['storage/json-source.ts', 'the rows of a JSON store, read when they are needed'],
   ['storage/json-store.ts', 'a store as one JSON file a scope'],
   ['storage/acknowledged.ts', 'the last batch that a DuckDB file was told to hold'],
+  ['storage/duckdb-opening.ts', 'opening a DuckDB file: locked, checked, of our format'],
   ['storage/duckdb-file.ts', 'a DuckDB file, made whole, locked and checked'],
   ['storage/duckdb-store.ts', 'a store as one DuckDB file'],
 

@@ -10,6 +10,7 @@ import { AcknowledgedFile } from './acknowledged.ts';
 import { countBatches, openDuckDB, type OpenedDuckDB } from './duckdb-opening.ts';
 import type { Lock } from './lock.ts';
 import { currentOwner } from './owner.ts';
+import type { Mortal } from './reopening.ts';
 
 const mostDraws = 1_000;
 
@@ -20,15 +21,16 @@ const longLog = 16 * 2 ** 20;
  * A `.duckdb` file that is open and locked. It holds the tables of `sql/schema.sql` and `sql/ledger.sql`, and the views. Beside it, a
  * database in memory has the same views over the rows of the file and those of unflushed batches.
  */
-export class DuckDBFile {
+export class DuckDBFile implements Mortal {
   readonly #path: string;
   readonly #lock: Lock;
   readonly #database: Database;
   readonly #catalog: string;
   readonly #writer: Connection;
-  readonly #readers: readonly Connection[];
+  readonly #readers: OpenedDuckDB['readers'];
   readonly #acknowledged: AcknowledgedFile;
   #snapshots = 0;
+  #hasFailed = false;
 
   private constructor({ path, lock, database, catalog, writer, readers }: OpenedDuckDB) {
     this.#path = path;
@@ -54,7 +56,7 @@ export class DuckDBFile {
     const { writer, number } = batch.id;
     const token = this.#database.pin([batch]);
     try {
-      const counts = await this.#writer.transaction(async (run) => {
+      const counts = await this.#transaction(async (run) => {
         const id = [writer, BigInt(number)];
         const { rowCount } = await run('SELECT 1 FROM raw.batches WHERE writer = $1 AND number = $2', id);
         if (rowCount === 0) {
@@ -72,15 +74,16 @@ export class DuckDBFile {
     }
   }
 
-  async claim({ uuid, flow, drawSlug }: ClaimRequest): Promise<Claim> {
-    const { counts, number, slug } = await this.#writer.transaction(async (run) => {
+  async claim(request: ClaimRequest): Promise<Claim> {
+    const { counts, number, slug } = await this.#transaction(async (run) => {
       const next = (await run('SELECT coalesce(max(number), 0) + 1 FROM raw.claims')).values[0]?.[0] as number;
       if (next > lastRunNumber)
         throw new MarqueError(
           'STORE_UNWRITABLE',
           `${show(this.#path, 300)} has used up its ${lastRunNumber} run numbers: use a new store`,
         );
-      const free = await freeSlug(run, drawSlug);
+      const free = await freeSlug(run, () => request.drawSlug());
+      const { uuid, flow } = request;
       const { host, pid } = currentOwner();
       await run('INSERT INTO raw.claims VALUES ($1, $2, $3, $4, $5, $6, $7)', [
         BigInt(next),
@@ -106,12 +109,13 @@ export class DuckDBFile {
     const reader = this.#readers[this.#snapshots++ % this.#readers.length] as Connection;
     const counts = tableNames.map((table) => `(SELECT count(*) FROM ${this.#catalog}.raw.${table})`);
     const first = unflushed.reduce((least, { id }) => Math.min(least, id.number), Number.MAX_SAFE_INTEGER);
-    const state = await reader.run(
+    const capture = reader.run(
       `SELECT [${counts.join(', ')}], (
         SELECT list(writer || ' ' || number) FROM ${this.#catalog}.raw.batches WHERE number >= $1 AND writer IN (SELECT unnest($2::VARCHAR[]))
       )`,
       [BigInt(first), [...new Set(unflushed.map(({ id }) => id.writer))]],
     );
+    const state = await this.#noting(capture);
     const rows = state.values[0]?.[0] as readonly number[];
     const written = new Set(state.values[1]?.[0] as readonly string[] | null);
     const token = this.#database.pin(unflushed.filter(({ id }) => !written.has(`${id.writer} ${id.number}`)));
@@ -122,21 +126,27 @@ export class DuckDBFile {
         { text: 'SET VARIABLE unflushed = $1', values: [token] },
       ],
       release: () => this.#database.unpin(token),
+      failed: () => {
+        this.#hasFailed = true;
+      },
     });
   }
 
   /** Moves a long write-ahead log into the file. Only `stat` is used on it: opening it would drop DuckDB's lock. */
   async shortenLog(): Promise<void> {
     const { size } = await stat(`${this.#path}.wal`).catch(() => ({ size: 0 }));
-    if (size > longLog) await this.#writer.run('CHECKPOINT');
+    if (size > longLog) await this.#noting(this.#writer.run('CHECKPOINT'));
   }
 
-  /** Whether DuckDB still answers. After certain errors, such as a full disk while it commits, it refuses everything until reopened. */
-  async isAlive(): Promise<boolean> {
-    return await this.#writer.run('SELECT 1').then(
+  /** False once DuckDB has stopped at a fatal error, such as a full disk while it shortens its log: then it has to be opened again. */
+  async isUsable(): Promise<boolean> {
+    if (!this.#hasFailed) return true;
+    const [reader] = this.#readers; // the writer may have a large batch under way
+    this.#hasFailed = !(await reader.run('SELECT 1').then(
       () => true,
       () => false,
-    );
+    ));
+    return !this.#hasFailed;
   }
 
   async close(): Promise<void> {
@@ -145,6 +155,20 @@ export class DuckDBFile {
       await this.#database.close();
     } finally {
       await this.#lock.release();
+    }
+  }
+
+  async #transaction<T>(job: (run: Run) => Promise<T>): Promise<T> {
+    return await this.#noting(this.#writer.transaction(job));
+  }
+
+  /** Remembers that something failed: perhaps nothing works any more. */
+  async #noting<T>(running: Promise<T>): Promise<T> {
+    try {
+      return await running;
+    } catch (error) {
+      this.#hasFailed = true;
+      throw error;
     }
   }
 }

@@ -15,7 +15,8 @@ export class DuckDBStore implements Store {
   readonly #path: string;
   readonly #file = new Reopening<DuckDBFile>();
   readonly #opens = new Queue(1);
-  readonly #writes = new Queue(1);
+  readonly #changes = new Queue(1);
+  readonly #reads = new Queue(Number.POSITIVE_INFINITY);
   #closed = false;
 
   /** Nothing is opened or made before it is needed. */
@@ -24,39 +25,43 @@ export class DuckDBStore implements Store {
     this.label = `DuckDBStorage(${show(this.#path, 300)})`;
   }
 
-  claim(request: ClaimRequest): Promise<Claim> {
-    return this.#change((file) => file.claim(request));
+  async claim(request: ClaimRequest): Promise<Claim> {
+    return await this.#change((file) => file.claim(request));
   }
 
-  write(batch: Batch): Promise<void> {
-    return this.#change((file) => file.store(batch));
+  async write(batch: Batch): Promise<void> {
+    await this.#change((file) => file.store(batch));
   }
 
   async snapshot(unflushed: readonly Batch[]): Promise<Snapshot> {
-    const file = await this.#open(false);
-    return await file.snapshot(unflushed);
+    this.#checkOpen();
+    return await this.#reads.add(async () => (await this.#open(false)).snapshot(unflushed));
   }
 
   async close(): Promise<void> {
     this.#closed = true;
-    await this.#writes.drain();
-    await this.#opens.drain();
+    await this.#changes.drain();
+    await this.#reads.drain();
     await this.#file.close();
   }
 
-  /** One change after another. A log that has grown long is dealt with between two of them: nobody waits for that or hears of it. */
+  /** One change after another. A log that has grown long is shortened between two of them: nobody waits for that or hears of it. */
   async #change<T>(job: (file: DuckDBFile) => Promise<T>): Promise<T> {
     this.#checkOpen();
-    const changing = this.#writes.add(async () => {
-      const file = await this.#file.get(() => DuckDBFile.open(this.#path, true));
+    const changing = this.#changes.add(async () => {
+      const file = await this.#open(true);
       return { file, result: await job(file) };
     });
-    void this.#writes.add(async () => await changing.then(({ file }) => file.shortenLog()).catch(() => undefined));
+    void this.#changes.add(() => changing.then(({ file }) => file.shortenLog()).catch(() => undefined));
     return (await changing).result;
   }
 
-  /** One at a time, for who only reads must not make the file that another is about to make. */
-  #open(create: boolean): Promise<DuckDBFile> {
-    return this.#opens.add(() => this.#file.get(() => DuckDBFile.open(this.#path, create)));
+  /** One opening after another: who only reads does not make the file, and must not keep from it who does. */
+  async #open(create: boolean): Promise<DuckDBFile> {
+    return await this.#opens.add(() => this.#file.get(() => DuckDBFile.open(this.#path, create)));
+  }
+
+  #checkOpen(): void {
+    if (this.#closed) throw new MarqueError('STORE_CLOSED', `${this.label} is closed: make a new storage object to use it again`);
   }
 }

@@ -76,7 +76,7 @@ export class JsonSource implements RowSource {
 
   async batches(): Promise<readonly Batch[]> {
     const scopes: Row<'scopes'>[] = [];
-    const children: ChildRows[] = [...this.#folders.map(({ run }) => run.children)];
+    const children: ChildRows[] = this.#folders.map(({ run }) => run.children);
     await this.#load(
       this.#runs.flatMap((run) => run.sids),
       (rows) => {

@@ -1,4 +1,5 @@
 import { join, resolve } from 'node:path';
+import { show } from '../error.ts';
 import type { Row } from '../schema.ts';
 import { ordinalOf, runNumberOf } from '../sid.ts';
 import type { Batch, BatchId, Claim, ClaimRequest, Snapshot, Store } from '../store.ts';
@@ -30,7 +31,7 @@ export class JsonStore implements Store {
   /** Nothing is read or made before it is needed. */
   constructor(folder: string) {
     const path = resolve(folder);
-    this.label = `JSON files in ${path}`;
+    this.label = `JsonStorage(${show(path, 300)})`;
     this.#folder = new JsonFolder(path);
   }
 

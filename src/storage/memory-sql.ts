@@ -2,33 +2,70 @@ import type { Connection, Database } from '../duckdb.ts';
 import { SqlSnapshot } from '../snapshot.ts';
 import { rawViewsSql, viewsSql } from '../sql.ts';
 import type { Batch, Snapshot } from '../store.ts';
+import { type Mortal, Reopening } from './reopening.ts';
 
 /** An in-memory DuckDB that answers SELECTs over batches, for storages that have no database. Opened by the first SELECT. */
 export class MemorySql {
-  #opening: Promise<{ database: Database; connection: Connection }> | null = null;
+  readonly #views = new Reopening<BatchViews>();
 
   /** The views over exactly these batches, which stay pinned until it is released. */
   async snapshot(batches: readonly Batch[]): Promise<Snapshot> {
-    this.#opening ??= open();
-    const { database, connection } = await this.#opening;
-    const token = database.pin(batches);
-    return new SqlSnapshot({
-      connection,
-      before: [{ text: 'SET VARIABLE unflushed = $1', values: [token] }],
-      release: () => database.unpin(token),
-    });
+    const views = await this.#views.get(() => BatchViews.open());
+    return views.snapshot(batches);
   }
 
   async close(): Promise<void> {
-    const opened = await this.#opening?.catch(() => null); // whoever asked has been told
-    await opened?.database.close();
+    await this.#views.close();
   }
 }
 
-async function open(): Promise<{ database: Database; connection: Connection }> {
-  const { Database } = await import('../duckdb.ts');
-  const database = await Database.open();
-  const connection = await database.connect();
-  await connection.script(`${rawViewsSql((table) => `* FROM batch(getvariable('unflushed'), '${table}')`)}\n${viewsSql()}`);
-  return { database, connection };
+/** The database of {@link MemorySql}, open. */
+class BatchViews implements Mortal {
+  readonly #database: Database;
+  readonly #connection: Connection;
+  #hasFailed = false;
+
+  private constructor(database: Database, connection: Connection) {
+    this.#database = database;
+    this.#connection = connection;
+  }
+
+  static async open(): Promise<BatchViews> {
+    const { Database } = await import('../duckdb.ts');
+    const database = await Database.open();
+    try {
+      const connection = await database.connect();
+      await connection.script(`${rawViewsSql((table) => `* FROM batch(getvariable('unflushed'), '${table}')`)}\n${viewsSql()}`);
+      return new BatchViews(database, connection);
+    } catch (error) {
+      await database.close();
+      throw error;
+    }
+  }
+
+  snapshot(batches: readonly Batch[]): Snapshot {
+    const token = this.#database.pin(batches);
+    return new SqlSnapshot({
+      connection: this.#connection,
+      before: [{ text: 'SET VARIABLE unflushed = $1', values: [token] }],
+      release: () => this.#database.unpin(token),
+      failed: () => {
+        this.#hasFailed = true;
+      },
+    });
+  }
+
+  /** False once DuckDB has stopped at a fatal error. */
+  async isUsable(): Promise<boolean> {
+    if (!this.#hasFailed) return true;
+    this.#hasFailed = !(await this.#connection.run('SELECT 1').then(
+      () => true,
+      () => false,
+    ));
+    return !this.#hasFailed;
+  }
+
+  async close(): Promise<void> {
+    await this.#database.close();
+  }
 }

@@ -11,18 +11,18 @@ const mostDraws = 1_000;
 
 /** A history in memory: it keeps the batches as they come. Nothing outlives the object. */
 export class MemoryStore implements Store {
-  readonly label = 'memory';
+  readonly label = 'MemoryStorage()';
   readonly #batches: Batch[] = [];
   readonly #written = new Set<string>();
   readonly #slugs = new Set<string>();
   readonly #sql = new MemorySql();
 
-  claim({ drawSlug }: ClaimRequest): Promise<Claim> {
+  claim(request: ClaimRequest): Promise<Claim> {
     return Promise.resolve().then(() => {
       const number = this.#slugs.size + 1;
       if (number > lastRunNumber)
-        throw new MarqueError('STORE_UNWRITABLE', `memory has used up its ${lastRunNumber} run numbers: use a new store`);
-      const slug = this.#freeSlug(drawSlug);
+        throw new MarqueError('STORE_UNWRITABLE', `MemoryStorage has used up its ${lastRunNumber} run numbers: use a new store`);
+      const slug = this.#freeSlug(() => request.drawSlug());
       this.#slugs.add(slug);
       return { number, slug, release: () => Promise.resolve() };
     });

@@ -103,8 +103,7 @@ function encodeValue(name: string, type: ColumnType, value: unknown): unknown {
   if (value === null) return null;
   switch (type) {
     case 'double':
-      if (Object.is(value, -0)) return '-0';
-      return Number.isFinite(value) ? value : String(value);
+      return encodeNumber(value as number);
     case 'timestamp':
       return new Date(value as number).toISOString();
     case 'bytes':
@@ -114,6 +113,11 @@ function encodeValue(name: string, type: ColumnType, value: unknown): unknown {
     default:
       return value;
   }
+}
+
+function encodeNumber(value: number): number | string {
+  if (Object.is(value, -0)) return '-0';
+  return Number.isFinite(value) ? value : String(value);
 }
 
 function decodeValue(name: string, type: ColumnType, value: unknown): unknown {
