@@ -5,7 +5,6 @@
 --         Ordinal 0 is the run itself: it has no row in scopes, but tags and logs of its own, in which step is null.
 -- times   UTC, in milliseconds.
 -- flow, run and step stand in every row, so that it can be filtered without a join; run is the run's slug.
--- "at" is a keyword of DuckDB and has to be quoted; the views call it logged_at, started_at and ended_at.
 
 CREATE SCHEMA IF NOT EXISTS raw;
 
@@ -42,7 +41,7 @@ CREATE TABLE raw.logs (
   seq INTEGER, -- position among the messages of the scope, from 0; never null
   level VARCHAR, -- 'trace', 'debug', 'info', 'success', 'warning', 'error' or 'critical'; never null
   message VARCHAR, -- text of the message; never null
-  "at" TIMESTAMP_MS -- when it was logged; never null
+  logged_at TIMESTAMP_MS -- when it was logged; never null
 );
 
 -- What scopes have to do with each other, beyond who pushed whom.
@@ -85,6 +84,6 @@ CREATE TABLE raw.runs (
   slug VARCHAR, -- its slug; never null
   flow VARCHAR, -- name of its flow; never null
   event VARCHAR, -- 'started', 'ended', 'aborted' (found dead by another process), 'resumed' or 'deleted'; never null
-  "at" TIMESTAMP_MS, -- when; never null
+  happened_at TIMESTAMP_MS, -- when; never null
   details VARCHAR -- a JSON object; started: params, seed, git, host, argv, versions; ended: state, durationMs, error; else null
 );

@@ -37,11 +37,11 @@ WHERE a.sid % 4294967296 = 0;
 
 -- What did scopes and runs log? step is null in a message of the run.
 CREATE OR REPLACE VIEW logs AS
-SELECT l.sid, l.flow, l.step, l.run, l.seq, l.level, l.message, l."at" AS logged_at
+SELECT l.sid, l.flow, l.step, l.run, l.seq, l.level, l.message, l.logged_at
 FROM raw.logs AS l
 SEMI JOIN raw.scopes AS s ON s.sid = l.sid
 UNION ALL
-SELECT l.sid, l.flow, l.step, l.run, l.seq, l.level, l.message, l."at" AS logged_at
+SELECT l.sid, l.flow, l.step, l.run, l.seq, l.level, l.message, l.logged_at
 FROM raw.logs AS l
 WHERE l.sid % 4294967296 = 0;
 
@@ -61,10 +61,10 @@ CREATE OR REPLACE VIEW runs AS
 WITH
   events AS (
     SELECT
-      e.run_number, e.uuid, e.slug, e.flow, e.event, e."at" AS happened_at,
+      e.run_number, e.uuid, e.slug, e.flow, e.event, e.happened_at,
       CASE WHEN json_valid(e.details) THEN e.details END AS details,
       -- Events of one millisecond follow each other in the order of a run's life.
-      epoch_ms(e."at") * 8 + coalesce(list_position(['started', 'ended', 'aborted', 'resumed', 'deleted'], e.event), 0) AS rank
+      epoch_ms(e.happened_at) * 8 + coalesce(list_position(['started', 'ended', 'aborted', 'resumed', 'deleted'], e.event), 0) AS rank
     FROM raw.runs AS e
   ),
   folded AS (

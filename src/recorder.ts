@@ -91,7 +91,7 @@ export class Recorder {
       seq: new NumberColumn(),
       level: texts(),
       message: texts(),
-      at: new NumberColumn(),
+      logged_at: new NumberColumn(),
     };
     this.runs = {
       run_number: new NumberColumn(),
@@ -99,7 +99,7 @@ export class Recorder {
       slug: this.#run,
       flow: this.#flow,
       event: texts(),
-      at: new NumberColumn(),
+      happened_at: new NumberColumn(),
       details: texts(),
     };
   }
@@ -122,7 +122,7 @@ export class Recorder {
     logs.seq.push(seq);
     logs.level.push(level);
     logs.message.push(message);
-    logs.at.push(at);
+    logs.logged_at.push(at);
     this.bytes += message.length + 24;
   }
 
@@ -165,7 +165,7 @@ export class Recorder {
     runs.run_number.push(event.runNumber);
     runs.uuid.push(event.uuid);
     runs.event.push(event.event);
-    runs.at.push(event.at);
+    runs.happened_at.push(event.at);
     runs.details.push(event.details);
     this.bytes += event.details.length + 64;
   }
@@ -179,7 +179,7 @@ export class Recorder {
         tags: this.tags.sid.length,
         logs: this.logs.sid.length,
         scopes: this.scopes.sid.length,
-        runs: this.runs.at.length,
+        runs: this.runs.happened_at.length,
       },
     };
   }

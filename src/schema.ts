@@ -27,7 +27,7 @@ export const schema = {
     seq: 'integer',
     level: 'text',
     message: 'text',
-    at: 'timestamp',
+    logged_at: 'timestamp',
   },
   edges: { sid: 'bigint', flow: 'text', run: 'text', kind: 'text', target_sid: 'bigint', name: 'text' },
   scopes: {
@@ -57,7 +57,7 @@ export const schema = {
     slug: 'text',
     flow: 'text',
     event: 'text',
-    at: 'timestamp',
+    happened_at: 'timestamp',
     details: 'text',
   },
 } as const satisfies Record<string, Record<string, ColumnType>>;

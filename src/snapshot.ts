@@ -104,7 +104,7 @@ function readings(sids: readonly number[]): readonly Statement[] {
   return [
     { text: `SELECT ${scopeColumns} FROM raw.scopes WHERE ${these}`, values },
     { text: `SELECT sid, content, value FROM raw.tags WHERE ${these} ORDER BY sid, seq`, values },
-    { text: `SELECT sid, level, message, epoch_ms("at") FROM raw.logs WHERE ${these} ORDER BY sid, seq`, values },
+    { text: `SELECT sid, level, message, epoch_ms(logged_at) FROM raw.logs WHERE ${these} ORDER BY sid, seq`, values },
     { text: `SELECT sid, name, codec, text, bytes FROM raw.artifacts WHERE ${these} ORDER BY sid, seq`, values },
   ];
 }

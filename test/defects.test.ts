@@ -82,7 +82,7 @@ const defects: Record<string, () => Promise<void>> = {
       expect(scope?.recall('value')).toStrictEqual(value);
       expect(scope?.tags).toStrictEqual([
         { content: 'loss', value: Number.NaN },
-        { content: 'loss', value: -0 },
+        { content: 'loss', value: 0 },
       ]);
     }
   },

@@ -51,7 +51,7 @@ describe('an entry', () => {
 
   test.each([
     ['tags', 'sid long, flow string, run string, step string, seq integer, content string, value double'],
-    ['logs', 'sid long, flow string, run string, step string, seq integer, level string, message string, at timestamp'],
+    ['logs', 'sid long, flow string, run string, step string, seq integer, level string, message string, logged_at timestamp'],
     [
       'artifacts',
       'sid long, flow string, run string, step string, seq integer, name string, codec string, text string, bytes binary',

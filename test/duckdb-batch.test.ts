@@ -97,8 +97,8 @@ describe('batch() gives SQL the rows of record batches', () => {
   });
 
   it('and only the columns that are asked for, in any order, or none', async () => {
-    const token = database.pin([batchOf('logs', [{ sid: 7, message: 'm', level: 'info', at: 5 }])]);
-    expect((await connection.run(`SELECT message, sid, "at" FROM batch($1, 'logs')`, [token])).values).toEqual([
+    const token = database.pin([batchOf('logs', [{ sid: 7, message: 'm', level: 'info', logged_at: 5 }])]);
+    expect((await connection.run(`SELECT message, sid, logged_at FROM batch($1, 'logs')`, [token])).values).toEqual([
       ['m'],
       [7],
       [new Date(5)],

@@ -25,7 +25,7 @@ describe('JsonStore', () => {
 
   test('writes one file a scope that a person can read', async () => {
     const run = await claimRows(store, 'brave-otter', 'iris');
-    run.scope(3, { params: '{"lr":0.1}' }).tag(3, 0, 'loss', NaN).tag(3, 1, 'best').log(3, 0, 'hello', { at: 0 });
+    run.scope(3, { params: '{"lr":0.1}' }).tag(3, 0, 'loss', NaN).tag(3, 1, 'best').log(3, 0, 'hello', { logged_at: 0 });
     run.artifact(3, 0, 'model', { text: '{"k":[3,5]}' }).artifact(3, 1, 'raw', { codec: 'bytes', bytes: new Uint8Array([1, 2]) });
     await store.write(await run.event('started', 0, { seed: 42 }).tag(0, 0, 'nightly').batch());
     expect(await readdir(join(folder, 'iris', 'brave-otter'))).toEqual(['0.json', '3.json']);
@@ -64,7 +64,7 @@ describe('JsonStore', () => {
     {"seq":1,"content":"best","value":null}
   ],
   "logs": [
-    {"seq":0,"level":"info","message":"hello","at":"1970-01-01T00:00:00.000Z"}
+    {"seq":0,"level":"info","message":"hello","logged_at":"1970-01-01T00:00:00.000Z"}
   ],
   "edges": []
 }

@@ -538,7 +538,7 @@ async function everyValue(run: RowMaker) {
   const numbers = [null, 0, 1.5, -1e-300, 1e300, Number.MIN_VALUE, Number.MAX_SAFE_INTEGER, NaN, Infinity, -Infinity];
   const bytes = [new Uint8Array(0), new Uint8Array([0]), Uint8Array.from({ length: 256 }, (_, n) => n)];
   texts.forEach((content, seq) => run.tag(1, seq, content, numbers[seq % numbers.length]));
-  texts.forEach((message, seq) => run.log(1, seq, message, { at: [0, -1, 1_750_000_000_123, 4e12][seq % 4] as number }));
+  texts.forEach((message, seq) => run.log(1, seq, message, { logged_at: [0, -1, 1_750_000_000_123, 4e12][seq % 4] as number }));
   texts.forEach((text, seq) => run.artifact(1, seq, `t${seq}`, { text }));
   bytes.forEach((value, seq) => run.artifact(1, texts.length + seq, `b${seq}`, { codec: 'bytes', bytes: value }));
   run.scope(1, {

@@ -50,10 +50,10 @@ export function recordOf({ scope, children }: ScopeRows): ScopeRecord {
     errorStack: scope.error_stack,
     params: scope.params,
     tags: children.tags.map(({ content, value }) => ({ content: content as string, value })),
-    logs: children.logs.map(({ level, message, at }) => ({
+    logs: children.logs.map(({ level, message, logged_at }) => ({
       level: level as string,
       message: message as string,
-      at: at as number,
+      at: logged_at as number,
     })),
     artifacts: Array.from(artifacts.values(), ({ name, codec, text, bytes }) => ({
       name: name as string,
