@@ -5,7 +5,7 @@ import { paramsJson } from './json.ts';
 import { checkLevel, type LogLevel, type LogPrinter, textOf } from './log.ts';
 import { orNear } from './near.ts';
 import { childPath } from './path.ts';
-import { Random } from './random.ts';
+import type { Random } from './random.ts';
 import { recallFrom, type Reference } from './scope.ts';
 import type { Step } from './step.ts';
 import type { EncodedArtifact, Status } from './store.ts';
@@ -141,7 +141,8 @@ export class Attempt {
     this.#ended = true;
     const { recorder } = host.writer;
     let seq = 0;
-    if (this.#kept !== null) for (const artifact of this.#kept.values()) recorder.artifact(this.sid, task.step.name, seq++, artifact);
+    if (this.#kept !== null)
+      for (const artifact of this.#kept.values()) recorder.artifact(this.sid, task.step.name, seq++, artifact);
     recorder.scope({
       sid: this.sid,
       step: task.step.name,

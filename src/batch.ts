@@ -51,7 +51,8 @@ export function recordBatch(table: TableName, columns: TableColumns, length: num
   const schema = arrowSchema(table);
   const children = columnsOf(table).map(([name, type]) => {
     const column = columns[name];
-    if (column === undefined || column.length < length) throw new RangeError(`table ${table} has ${length} rows, its column ${name} fewer`);
+    if (column === undefined || column.length < length)
+      throw new RangeError(`table ${table} has ${length} rows, its column ${name} fewer`);
     if (column instanceof ConstantColumn) return constantData(`${table}.${name}`, column.value, length);
     if (column instanceof ListColumn) return listData(`${table}.${name}`, type, column, length);
     return numberData(type, column, length);

@@ -47,7 +47,9 @@ program
       for await (const scope of storage.search(glob, { limit, runs })) {
         if (program.opts<Options>().json === true) process.stdout.write(`${JSON.stringify(scope)}\n`);
         else {
-          const tags = scope.tags.map((tag) => (tag.value === null ? tag.content : `${tag.content}=${Number(tag.value.toPrecision(6))}`));
+          const tags = scope.tags.map((tag) =>
+            tag.value === null ? tag.content : `${tag.content}=${Number(tag.value.toPrecision(6))}`,
+          );
           process.stdout.write(`${scope.id}  ${scope.status}  ${humanDuration(scope.durationMs)}  ${tags.join(' ')}\n`);
         }
       }
@@ -78,7 +80,10 @@ async function withStore(use: (storage: Storage) => Promise<void>): Promise<void
 /** The storage at a path, by what is there. */
 function openStore(path: string): Storage {
   if (!existsSync(path)) {
-    throw new MarqueError('STORE_PATH', `there is no store at "${path}": give --store, set MARQUE_STORE, or run a flow there first`);
+    throw new MarqueError(
+      'STORE_PATH',
+      `there is no store at "${path}": give --store, set MARQUE_STORE, or run a flow there first`,
+    );
   }
   if (statSync(path).isFile()) return new DuckDBStorage(path);
   return existsSync(join(path, 'marque.json')) ? new JsonStorage(path) : new ParquetStorage(path);

@@ -1,12 +1,12 @@
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { Attempt, type RunHost, type Task } from './attempt.ts';
 import { captured } from './capture.ts';
-import { MarqueError } from './error.ts';
+import type { Context } from './context.ts';
+import { MarqueError, messageOf } from './error.ts';
 import { Group, type GroupPlan } from './group.ts';
 import { delayAfter } from './retry.ts';
 import { lastOrdinal, sidOf } from './sid.ts';
 import { StepFlow, type StepServices } from './step-flow.ts';
-import type { Context } from './context.ts';
 
 /** Milliseconds for which resolved awaits may hold the event loop before timers and sockets get their turn. */
 const turnMs = 5;
@@ -35,8 +35,8 @@ export class Dispatcher {
   #ordinal = 0;
   #failure: { readonly thrown: unknown } | null = null;
   #lastTurn = performance.now();
-  /** Started attempts that ended, and those of them that failed for good. */
-  readonly counts = { done: 0, errors: 0, retried: 0 };
+  /** Steps that ended, and those of them that failed for good. */
+  readonly counts = { done: 0, errors: 0 };
   #group: Group | null = null;
 
   constructor(host: RunHost, services: StepServices, options: DispatchOptions) {
@@ -137,9 +137,9 @@ export class Dispatcher {
       if ('returned' in outcome) return this.#succeed(group, attempt, outcome.returned);
       const again = number < policy.times && !this.#isStopping && isWorthIt(policy.when, outcome.thrown, number, attempt);
       if (!again) return this.#fail(attempt, outcome.thrown);
-      this.counts.retried++;
       this.#end(attempt, 'retried', outcome);
       await this.#pause(delayAfter(policy, number, Math.random()));
+      if (this.#isStopping) return; // with no last attempt: the step is as unfinished as one that never started
       if (this.#mustGiveWay()) await this.#giveWay();
     }
   }
@@ -189,7 +189,7 @@ export class Dispatcher {
   #end(attempt: Attempt, status: 'ok' | 'error' | 'retried', failure: { readonly thrown: unknown } | null): void {
     if (!this.#running.delete(attempt)) return; // abandoned
     attempt.end(status, failure);
-    this.counts.done++;
+    if (status !== 'retried') this.counts.done++;
   }
 
   #wakeLanes(): void {
@@ -216,11 +216,16 @@ function isThenable(value: unknown): value is PromiseLike<unknown> {
 }
 
 /** A policy's `when` that throws counts as no, and is logged on the attempt. */
-function isWorthIt(when: (error: unknown, attempt: number) => boolean, error: unknown, number: number, attempt: Attempt): boolean {
+function isWorthIt(
+  when: (error: unknown, attempt: number) => boolean,
+  error: unknown,
+  number: number,
+  attempt: Attempt,
+): boolean {
   try {
     return when(error, number);
   } catch (thrown) {
-    attempt.log(`retry option when threw: ${thrown instanceof Error ? thrown.message : String(thrown)}`, 'error');
+    attempt.log(`retry option when threw: ${messageOf(thrown)}`, 'error');
     return false;
   }
 }

@@ -63,5 +63,6 @@ export function show(value: unknown, limit = 80): string {
 
 /** The message of anything thrown, also of `throw undefined`. */
 export function messageOf(thrown: unknown): string {
-  return thrown instanceof Error && thrown.message !== '' ? String(thrown.message) : show(thrown, 1_000);
+  const message: unknown = thrown instanceof Error ? thrown.message : null;
+  return typeof message === 'string' && message !== '' ? message : show(thrown, 1_000);
 }

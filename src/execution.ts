@@ -31,9 +31,7 @@ export interface ExecutionPlan {
 }
 
 /** How a run ended; `thrown` is what ended it early. */
-export type Outcome =
-  | { readonly state: 'finished' }
-  | { readonly state: 'failed' | 'aborted'; readonly thrown: unknown };
+export type Outcome = { readonly state: 'finished' } | { readonly state: 'failed' | 'aborted'; readonly thrown: unknown };
 
 /** One run of a flow, from its claim to its last flush. */
 export class Execution {
@@ -56,7 +54,8 @@ export class Execution {
   /** Claims a run and records that it started. */
   static async begin(plan: ExecutionPlan): Promise<Execution> {
     const uuid = uuidv7();
-    const print = (message: string): void => plan.printer.print('error', plan.flow, `flush failed, to be tried again: ${message}`);
+    const print = (message: string): void =>
+      plan.printer.print('error', plan.flow, `flush failed, to be tried again: ${message}`);
     const [writer, origin] = await Promise.all([plan.storage.begin(plan.flow, uuid, print), runOrigin()]);
     const execution = new Execution(plan, writer);
     const params = paramsJson(plan.context.own());
@@ -104,7 +103,9 @@ export class Execution {
     signal?.addEventListener('abort', abort);
     const restoreConsole = capture ? captureConsole() : () => {};
     const endProgress = progress ? await showProgress(() => this.progress) : () => {};
-    const release = interruptible({ stop: (name) => this.#stop.abort(new MarqueError('ABORTED', `run ${this.slug} was stopped by ${name}`)) });
+    const release = interruptible({
+      stop: (name) => this.#stop.abort(new MarqueError('ABORTED', `run ${this.slug} was stopped by ${name}`)),
+    });
     try {
       const outcome = await this.#runGroups();
       restoreConsole();

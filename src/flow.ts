@@ -71,7 +71,10 @@ export class Flow<C extends object = object> extends Handle<C> {
     super();
     this.name = checkName('flow', name);
     if (!(storage instanceof Storage)) {
-      throw new MarqueError('OPTION_INVALID', `flow "${name}" got ${show(storage)} as its storage: give a ParquetStorage or another one`);
+      throw new MarqueError(
+        'OPTION_INVALID',
+        `flow "${name}" got ${show(storage)} as its storage: give a ParquetStorage or another one`,
+      );
     }
     this.storage = storage;
     this.#options = { logLevel: 'warning', capture: true, concurrency: 1, progress: false, ...options };
@@ -236,7 +239,10 @@ export class Flow<C extends object = object> extends Handle<C> {
       for (const name of Object.keys(needs ?? {})) {
         if ((values !== null && Object.hasOwn(values, name)) || this.#context.has(name)) continue;
         const near = orNear(name, this.#context.names());
-        throw new MarqueError('CONTEXT_UNKNOWN', `step "${step}" needs "${name}", which is neither pushed with it nor put.${near}`);
+        throw new MarqueError(
+          'CONTEXT_UNKNOWN',
+          `step "${step}" needs "${name}", which is neither pushed with it nor put.${near}`,
+        );
       }
     }
   }

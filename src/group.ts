@@ -38,7 +38,14 @@ export class Group {
       const { value: step, done } = this.#own.next();
       if (done !== true) {
         const { values, reference } = this.#plan;
-        return { step, values, reference, path: rootPath(this.#number, this.#taken++), inherited: this.#context, parentSid: null };
+        return {
+          step,
+          values,
+          reference,
+          path: rootPath(this.#number, this.#taken++),
+          inherited: this.#context,
+          parentSid: null,
+        };
       }
       this.#ownLeft = false;
     }

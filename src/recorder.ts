@@ -73,7 +73,14 @@ export class Recorder {
       seed: new NumberColumn(),
       source_hash: texts(),
     };
-    this.tags = { sid: new NumberColumn(), ...owner, step: texts(), seq: new NumberColumn(), content: texts(), value: new NumberColumn() };
+    this.tags = {
+      sid: new NumberColumn(),
+      ...owner,
+      step: texts(),
+      seq: new NumberColumn(),
+      content: texts(),
+      value: new NumberColumn(),
+    };
     this.artifacts = {
       sid: new NumberColumn(),
       ...owner,

@@ -1,5 +1,5 @@
 import { MarqueError, show } from './error.ts';
-import { type NeedsOf, Step, type StepLike, toStep } from './step.ts';
+import { type NeedsOf, type Step, type StepLike, toStep } from './step.ts';
 
 /** When a failed attempt is followed by another, and after how long. */
 export interface RetryPolicy {
@@ -42,7 +42,7 @@ export function retry<S extends StepLike>(
   if (typeof policy.when !== 'function') {
     throw new MarqueError('OPTION_INVALID', `retry option when is ${show(policy.when)}: give a function of the error`);
   }
-  return toStep(step).withRetry(policy) as Step<NeedsOf<S> & object>;
+  return toStep(step).withRetry(policy);
 }
 
 function check(option: string, value: number, least: number, most: number): void {

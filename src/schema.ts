@@ -79,7 +79,9 @@ interface ValueOf {
 
 /** One row of a table as plain data. Any column may be null; which ones are is said in `sql/schema.sql`. */
 export type Row<T extends TableName> = {
-  -readonly [C in keyof (typeof schema)[T]]: (typeof schema)[T][C] extends ColumnType ? ValueOf[(typeof schema)[T][C]] | null : never;
+  -readonly [C in keyof (typeof schema)[T]]: (typeof schema)[T][C] extends ColumnType
+    ? ValueOf[(typeof schema)[T][C]] | null
+    : never;
 };
 
 /** The columns of a table as pairs of name and type, in file order. */

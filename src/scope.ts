@@ -99,7 +99,12 @@ export class Scope implements Reference {
   }
 
   get logs(): readonly LogEntry[] {
-    return this.#record.logs.map(({ level, message, at }) => ({ level: level as LogLevel, message, at: new Date(at), id: this.id }));
+    return this.#record.logs.map(({ level, message, at }) => ({
+      level: level as LogLevel,
+      message,
+      at: new Date(at),
+      id: this.id,
+    }));
   }
 
   get error(): ScopeError | null {

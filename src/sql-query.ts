@@ -57,7 +57,10 @@ export function statementOf(strings: TemplateStringsArray, values: readonly unkn
 function checkSqlValue(value: unknown, index: number): void {
   const plain = value === null || ['string', 'number', 'bigint', 'boolean'].includes(typeof value);
   if (plain || value instanceof Date || value instanceof Uint8Array || Array.isArray(value)) return;
-  throw new MarqueError('SQL_INVALID', `value ${index + 1} of the query is ${show(value)}: bind texts, numbers, dates, bytes or lists`);
+  throw new MarqueError(
+    'SQL_INVALID',
+    `value ${index + 1} of the query is ${show(value)}: bind texts, numbers, dates, bytes or lists`,
+  );
 }
 
 /** The column type that holds a DuckDB type without loss; null for nested and other types, which Arrow infers from the values. */

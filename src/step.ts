@@ -161,7 +161,7 @@ export function repeat<S extends StepLike | readonly StepLike[]>(steps: S, times
   }
   const list = [...toSteps(steps)];
   if (list.length === 0) throw new MarqueError('OPTION_INVALID', 'repeat of an empty list: give at least one step');
-  return new Repeated(list as Step<NeedsOf<S> & object>[], times);
+  return new Repeated(list, times);
 }
 
 type AnyFunction = (...args: unknown[]) => unknown;
@@ -171,9 +171,13 @@ function checkFunction(fn: unknown): asserts fn is AnyFunction {
     throw new MarqueError('STEP_INVALID', `${show(fn)} is no step: a step is a function, or what step() returns`);
   }
   const source = Function.prototype.toString.call(fn);
-  if (/^class\b/.test(source)) throw new MarqueError('STEP_INVALID', `class ${fn.name} is no step: push one of its methods, bound`);
+  if (/^class\b/.test(source))
+    throw new MarqueError('STEP_INVALID', `class ${fn.name} is no step: push one of its methods, bound`);
   if (/^(Async)?GeneratorFunction$/.test(fn.constructor.name)) {
-    throw new MarqueError('STEP_INVALID', `${show(fn)} is a generator, whose body would never run: use a plain or async function`);
+    throw new MarqueError(
+      'STEP_INVALID',
+      `${show(fn)} is a generator, whose body would never run: use a plain or async function`,
+    );
   }
 }
 
@@ -188,10 +192,16 @@ function nameOf(fn: AnyFunction): string {
 
 function checkNeeds(name: string, needs: unknown): asserts needs is Needs {
   if (typeof needs !== 'object' || needs === null) {
-    throw new MarqueError('STEP_INVALID', `step "${name}" declares its needs as ${show(needs)}: give an object such as { lr: Number }`);
+    throw new MarqueError(
+      'STEP_INVALID',
+      `step "${name}" declares its needs as ${show(needs)}: give an object such as { lr: Number }`,
+    );
   }
   for (const [key, type] of Object.entries(needs)) {
     if (isValueType(type)) continue;
-    throw new MarqueError('STEP_INVALID', `step "${name}" needs "${key}" of type ${show(type)}: give a class or a Standard Schema`);
+    throw new MarqueError(
+      'STEP_INVALID',
+      `step "${name}" needs "${key}" of type ${show(type)}: give a class or a Standard Schema`,
+    );
   }
 }

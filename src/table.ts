@@ -8,14 +8,16 @@ const widest = 60;
 /** A result as a table for a terminal: numbers to the right, times in UTC, `duration_ms` as a human reads it. */
 export function renderTable({ columns, values, rowCount }: Result): string {
   if (rowCount === 0) return `no rows (${columns.map((column) => column.name).join(', ')})`;
-  const isNumeric = columns.map((_, column) => (values[column] ?? []).some((value) => typeof value === 'number' || typeof value === 'bigint'));
+  const isNumeric = columns.map((_, column) =>
+    (values[column] ?? []).some((value) => typeof value === 'number' || typeof value === 'bigint'),
+  );
   const table = new Table({
     columns: columns.map(({ name }, column) => ({
       name,
       title: isDuration(name) ? name.slice(0, -'_ms'.length) : name,
       alignment: isNumeric[column] === true ? 'right' : 'left',
     })),
-    shouldDisableColors: process.stdout.isTTY !== true || (process.env.NO_COLOR ?? '') !== '',
+    shouldDisableColors: !process.stdout.isTTY || (process.env.NO_COLOR ?? '') !== '',
   });
   for (let row = 0; row < rowCount; row++) {
     table.addRow(Object.fromEntries(columns.map(({ name }, column) => [name, cell(name, values[column]?.[row])])));
@@ -33,7 +35,8 @@ function cell(name: string, value: unknown): string {
   if (value instanceof Uint8Array) return `${value.length} bytes`;
   if (typeof value === 'number' && isDuration(name)) return humanDuration(value);
   if (typeof value === 'number') return Number.isInteger(value) ? String(value) : String(Number(value.toPrecision(6)));
-  const text = typeof value === 'object' ? JSON.stringify(value) : String(value);
+  const text =
+    typeof value === 'string' ? value : typeof value === 'object' ? JSON.stringify(value) : `${value as bigint | boolean}`;
   const line = text.replaceAll(/\s+/g, ' ');
   return line.length > widest ? `${line.slice(0, widest - 1)}…` : line;
 }

@@ -76,5 +76,8 @@ export function checkValue(type: ValueType, name: string, value: unknown): unkno
   }
   if (outcome.issues === undefined) return outcome.value;
   const issues = outcome.issues.map((issue) => issue.message).join('; ');
-  throw new MarqueError('CONTEXT_INVALID', `context value "${name}" is ${show(value)}, which ${typeName(type)} refuses: ${issues}`);
+  throw new MarqueError(
+    'CONTEXT_INVALID',
+    `context value "${name}" is ${show(value)}, which ${typeName(type)} refuses: ${issues}`,
+  );
 }

@@ -65,7 +65,11 @@ const mistakes: Record<string, Mistake> = {
     says: ['(flow) => flow.tag("x")', 'step("name", fn)'],
     make: () => newFlow().push((flow: StepFlow) => flow.tag('x')),
   },
-  'an unnamed step pushed by a step': { code: 'STEP_UNNAMED', says: ['step("name", fn)'], make: () => inStep((flow) => flow.push(() => {})) },
+  'an unnamed step pushed by a step': {
+    code: 'STEP_UNNAMED',
+    says: ['step("name", fn)'],
+    make: () => inStep((flow) => flow.push(() => {})),
+  },
   'something that is no step': { code: 'STEP_INVALID', says: ['42'], make: () => newFlow().push(42 as never) },
   'a class as a step': { code: 'STEP_INVALID', says: ['class Trainer'], make: () => newFlow().push(class Trainer {} as never) },
   'a generator as a step': {
@@ -86,7 +90,11 @@ const mistakes: Record<string, Mistake> = {
     says: ['"test"', 'finished', 'make a new one'],
     make: async () => (await ended()).execute(),
   },
-  'push after the end': { code: 'FLOW_ENDED', says: ['push', '"test"', 'make a new flow'], make: async () => (await ended()).push(nothing) },
+  'push after the end': {
+    code: 'FLOW_ENDED',
+    says: ['push', '"test"', 'make a new flow'],
+    make: async () => (await ended()).push(nothing),
+  },
   'put after the end': { code: 'FLOW_ENDED', says: ['put'], make: async () => (await ended()).put({ a: 1 }) },
   'the run before it is claimed': { code: 'FLOW_NOT_STARTED', says: ['run', 'execute()'], make: () => newFlow().run },
   'a handle used after its step': {
@@ -124,7 +132,11 @@ const mistakes: Record<string, Mistake> = {
         flow.recall('modle');
       }),
   },
-  'an unknown context name': { code: 'CONTEXT_UNKNOWN', says: ['"rate"', '"rates"'], make: () => inStep((flow) => void flow.get('rate'), { rates: 1 }) },
+  'an unknown context name': {
+    code: 'CONTEXT_UNKNOWN',
+    says: ['"rate"', '"rates"'],
+    make: () => inStep((flow) => void flow.get('rate'), { rates: 1 }),
+  },
   'a context value of another type': {
     code: 'CONTEXT_INVALID',
     says: ['"lr"', '"high"', 'Number'],
@@ -133,26 +145,73 @@ const mistakes: Record<string, Mistake> = {
   'a declared value that is nowhere, before anything runs': {
     code: 'CONTEXT_UNKNOWN',
     says: ['"train"', '"lr"'],
-    make: () => newFlow().push(step({ lr: Number }, function train() {}) as never).execute(),
+    make: () =>
+      newFlow()
+        .push(step({ lr: Number }, function train() {}) as never)
+        .execute(),
   },
   'context values that are a list': { code: 'OPTION_INVALID', says: ['[1]'], make: () => newFlow().put([1]) },
   'a tag that is no text': { code: 'VALUE_INVALID', says: ['42'], make: () => newFlow().tag(42 as never) },
-  'a tag with half a surrogate pair': { code: 'VALUE_INVALID', says: ['surrogate', 'toWellFormed'], make: () => newFlow().tag('\ud800') },
-  'a tag value that is no number': { code: 'VALUE_INVALID', says: ['"loss"', '"low"'], make: () => newFlow().tag('loss', 'low' as never) },
+  'a tag with half a surrogate pair': {
+    code: 'VALUE_INVALID',
+    says: ['surrogate', 'toWellFormed'],
+    make: () => newFlow().tag('\ud800'),
+  },
+  'a tag value that is no number': {
+    code: 'VALUE_INVALID',
+    says: ['"loss"', '"low"'],
+    make: () => newFlow().tag('loss', 'low' as never),
+  },
   'repeat of zero times': { code: 'OPTION_INVALID', says: ['0', 'at least 1'], make: () => repeat(nothing, 0) },
   'retry of zero times': { code: 'OPTION_INVALID', says: ['0', 'at least 1'], make: () => retry(nothing, 0) },
   'a negative delay': { code: 'OPTION_INVALID', says: ['delay', '-1'], make: () => retry(nothing, 2, { delay: -1 }) },
-  'a concurrency of zero': { code: 'OPTION_INVALID', says: ['concurrency', '0'], make: () => new Flow('x', new MemoryStorage(), { concurrency: 0 }) },
-  'a flush policy of zero': { code: 'OPTION_INVALID', says: ['scopes', '0'], make: () => new MemoryStorage({ flush: { scopes: 0 } }) },
-  'a storage that is none': { code: 'OPTION_INVALID', says: ['"history"', 'ParquetStorage'], make: () => new Flow('x', 'history' as never) },
+  'a concurrency of zero': {
+    code: 'OPTION_INVALID',
+    says: ['concurrency', '0'],
+    make: () => new Flow('x', new MemoryStorage(), { concurrency: 0 }),
+  },
+  'a flush policy of zero': {
+    code: 'OPTION_INVALID',
+    says: ['scopes', '0'],
+    make: () => new MemoryStorage({ flush: { scopes: 0 } }),
+  },
+  'a storage that is none': {
+    code: 'OPTION_INVALID',
+    says: ['"history"', 'ParquetStorage'],
+    make: () => new Flow('x', 'history' as never),
+  },
   'an empty pattern': { code: 'GLOB_INVALID', says: ['empty'], make: () => newFlow().search('') },
-  'an order that is none': { code: 'OPTION_INVALID', says: ['order', '"up"'], make: () => newFlow().search('*', { order: 'up' as never }) },
-  'an async where': { code: 'WHERE_INVALID', says: ['async'], make: () => newFlow().search('*', { where: (async () => true) as never }) },
-  'an id that is not there': { code: 'SCOPE_UNKNOWN', says: ['"a.b.c.0-0"', 'ids(pattern)'], make: () => new MemoryStorage().load('a.b.c.0-0') },
-  'SQL that writes': { code: 'SQL_INVALID', says: ['SELECT'], make: async () => void (await new MemoryStorage().sql`DROP VIEW scopes`) },
-  'SQL with a bad value': { code: 'SQL_INVALID', says: ['value 1'], make: () => new MemoryStorage().sql`SELECT ${{} as never}` },
-  'a Parquet store in an unwritable folder': { code: 'STORE_UNWRITABLE', says: [unwritable], make: () => run(new ParquetStorage(unwritable)) },
-  'a JSON store in an unwritable folder': { code: 'STORE_UNWRITABLE', says: [unwritable], make: () => run(new JsonStorage(unwritable)) },
+  'an order that is none': {
+    code: 'OPTION_INVALID',
+    says: ['order', '"up"'],
+    make: () => newFlow().search('*', { order: 'up' as never }),
+  },
+  'an async where': {
+    code: 'WHERE_INVALID',
+    says: ['async'],
+    make: () => newFlow().search('*', { where: (async () => true) as never }),
+  },
+  'an id that is not there': {
+    code: 'SCOPE_UNKNOWN',
+    says: ['"a.b.c.0-0"', 'ids(pattern)'],
+    make: () => new MemoryStorage().load('a.b.c.0-0'),
+  },
+  'SQL that writes': {
+    code: 'SQL_INVALID',
+    says: ['SELECT'],
+    make: async () => void (await new MemoryStorage().sql`DROP VIEW scopes`),
+  },
+  'SQL with a bad value': { code: 'SQL_INVALID', says: ['value 1'], make: () => new MemoryStorage().sql`SELECT ${{}}` },
+  'a Parquet store in an unwritable folder': {
+    code: 'STORE_UNWRITABLE',
+    says: [unwritable],
+    make: () => run(new ParquetStorage(unwritable)),
+  },
+  'a JSON store in an unwritable folder': {
+    code: 'STORE_UNWRITABLE',
+    says: [unwritable],
+    make: () => run(new JsonStorage(unwritable)),
+  },
   'a DuckDB store in an unwritable folder': {
     code: 'STORE_UNWRITABLE',
     says: [unwritable],
@@ -162,7 +221,11 @@ const mistakes: Record<string, Mistake> = {
   'a JSON store of a newer format': { code: 'STORE_FORMAT', says: ['99'], make: () => newer('json') },
   'a Parquet store at a file': { code: 'STORE_PATH', says: ['notes.txt'], make: () => run(new ParquetStorage(aFile())) },
   'a JSON store at a file': { code: 'STORE_PATH', says: ['notes.txt'], make: () => run(new JsonStorage(aFile())) },
-  'a DuckDB store at a file that is none': { code: 'STORE_PATH', says: ['notes.txt'], make: () => run(new DuckDBStorage(aFile())) },
+  'a DuckDB store at a file that is none': {
+    code: 'STORE_PATH',
+    says: ['notes.txt'],
+    make: () => run(new DuckDBStorage(aFile())),
+  },
   'a Parquet store in a folder with other things': {
     code: 'STORE_PATH',
     says: ['marque-test-'],

@@ -15,7 +15,7 @@ const values: Record<ColumnType, fc.Arbitrary<unknown>> = {
 };
 
 test.each(tableNames)('rows of %s read back from Arrow as they were recorded', (table) => {
-  const row = fc.tuple(...columnsOf(table).map(([, type]) => fc.option(values[type] as fc.Arbitrary<unknown>)));
+  const row = fc.tuple(...columnsOf(table).map(([, type]) => fc.option(values[type])));
   fc.assert(
     fc.property(fc.array(row, { maxLength: 70 }), fc.nat(70), (rows, upTo) => {
       const columns = Object.fromEntries(
@@ -44,7 +44,14 @@ test('a column that grows behind a reader does not change what it took', () => {
   const batch = recordBatch('edges', columns, 500);
   for (let row = 0; row < 1_000; row++) sid.push(-1);
   expect(batch.numRows).toBe(500);
-  expect([...rowsOf('edges', batch)].at(-1)).toEqual({ sid: 499, flow: 'flow', run: 'run', kind: 'kind', target_sid: 499, name: 'name' });
+  expect([...rowsOf('edges', batch)].at(-1)).toEqual({
+    sid: 499,
+    flow: 'flow',
+    run: 'run',
+    kind: 'kind',
+    target_sid: 499,
+    name: 'name',
+  });
 });
 
 test('a table whose columns differ in length is refused', () => {
@@ -71,6 +78,6 @@ test('a table of query results keeps names, nulls and nested values', () => {
     { n: Number.NaN, at: -1, text: 'ü', list: null, flag: false },
   ]);
   expect(String(table.getChild('list')?.get(0))).toBe('[1,2]');
-  expect((table.getChild('point')?.get(2) as { toJSON(): unknown }).toJSON()).toEqual({ x: null, label: 'b' });
+  expect(String(table.getChild('point')?.get(2))).toBe('{"x": null, "label": "b"}');
   expect(table.schema.names).toEqual(['n', 'at', 'text', 'list', 'flag', 'point']);
 });

@@ -1,5 +1,15 @@
 import { expect, test, vi } from 'vitest';
-import { Flow, humanDuration, JsonStorage, MemoryStorage, type LogLevel, type Reference, repeat, retry, type StepFlow } from '../src/index.ts';
+import {
+  Flow,
+  humanDuration,
+  JsonStorage,
+  MemoryStorage,
+  type LogLevel,
+  type Reference,
+  repeat,
+  retry,
+  type StepFlow,
+} from '../src/index.ts';
 import { logLevels } from '../src/log.ts';
 import { temporaryFolder } from './folders.ts';
 
@@ -47,30 +57,64 @@ const checklist: Record<string, () => Promise<void>> = {
   },
   'get by type': async () => {
     const otter = new Otter('Olga');
-    expect(await inStep((flow) => flow.get(Otter), (flow) => flow.put({ otter, n: 1 }) as unknown as Flow)).toBe(otter);
+    expect(
+      await inStep(
+        (flow) => flow.get(Otter),
+        (flow) => flow.put({ otter, n: 1 }) as unknown as Flow,
+      ),
+    ).toBe(otter);
   },
   'get by type matches subclasses': async () => {
     const otter = new Otter('Olga');
-    expect(await inStep((flow) => flow.get(Animal), (flow) => flow.put({ otter }) as unknown as Flow)).toBe(otter);
+    expect(
+      await inStep(
+        (flow) => flow.get(Animal),
+        (flow) => flow.put({ otter }) as unknown as Flow,
+      ),
+    ).toBe(otter);
   },
   'get by name': async () => {
-    expect(await inStep((flow) => flow.get('a'), (flow) => flow.put({ a: 1 }) as unknown as Flow)).toBe(1);
+    expect(
+      await inStep(
+        (flow) => flow.get('a'),
+        (flow) => flow.put({ a: 1 }) as unknown as Flow,
+      ),
+    ).toBe(1);
   },
   'get by type and name': async () => {
-    expect(await inStep((flow) => flow.get(Number, 'a'), (flow) => flow.put({ a: 1, b: 2 }) as unknown as Flow)).toBe(1);
+    expect(
+      await inStep(
+        (flow) => flow.get(Number, 'a'),
+        (flow) => flow.put({ a: 1, b: 2 }) as unknown as Flow,
+      ),
+    ).toBe(1);
   },
   'get by type and a list of names': async () => {
-    expect(await inStep((flow) => flow.get(Number, ['b', 'a']), (flow) => flow.put({ a: 1, b: 2 }) as unknown as Flow)).toEqual([2, 1]);
+    expect(
+      await inStep(
+        (flow) => flow.get(Number, ['b', 'a']),
+        (flow) => flow.put({ a: 1, b: 2 }) as unknown as Flow,
+      ),
+    ).toEqual([2, 1]);
   },
   'a strict get of what is not there throws, naming the near names': async () => {
-    const get = inStep((flow) => flow.get(Number, 'rate'), (flow) => flow.put({ rates: 1 }) as unknown as Flow);
+    const get = inStep(
+      (flow) => flow.get(Number, 'rate'),
+      (flow) => flow.put({ rates: 1 }) as unknown as Flow,
+    );
     await expect(get).rejects.toMatchObject({ code: 'CONTEXT_UNKNOWN', message: expect.stringContaining('"rates"') as unknown });
   },
   'a get that is not strict returns undefined': async () => {
-    expect(await inStep((flow) => [flow.get('x', { strict: false }), flow.get(Otter, { strict: false })])).toEqual([undefined, undefined]);
+    expect(await inStep((flow) => [flow.get('x', { strict: false }), flow.get(Otter, { strict: false })])).toEqual([
+      undefined,
+      undefined,
+    ]);
   },
   'get by type of several candidates is an error that lists them': async () => {
-    const get = inStep((flow) => flow.get(Number), (flow) => flow.put({ a: 1, b: 2 }) as unknown as Flow);
+    const get = inStep(
+      (flow) => flow.get(Number),
+      (flow) => flow.put({ a: 1, b: 2 }) as unknown as Flow,
+    );
     await expect(get).rejects.toMatchObject({ code: 'CONTEXT_AMBIGUOUS', message: expect.stringContaining('a, b') as unknown });
   },
   'keep and recall': async () => {
@@ -246,12 +290,18 @@ const checklist: Record<string, () => Promise<void>> = {
     expect(flow.state).toBe('finished');
     const [error, ...others] = await flow.errors;
     expect(others).toEqual([]);
-    expect(error?.error).toMatchObject({ message: 'failed on purpose', stack: expect.stringContaining('checklist.test') as unknown });
+    expect(error?.error).toMatchObject({
+      message: 'failed on purpose',
+      stack: expect.stringContaining('checklist.test') as unknown,
+    });
   },
   'execute works once': async () => {
     const flow = newFlow().push(nothing);
     await flow.execute();
-    await expect(flow.execute()).rejects.toMatchObject({ code: 'ALREADY_EXECUTED', message: expect.stringContaining('finished') as unknown });
+    await expect(flow.execute()).rejects.toMatchObject({
+      code: 'ALREADY_EXECUTED',
+      message: expect.stringContaining('finished') as unknown,
+    });
   },
   'execute returns the last scope': async () => {
     function last(): void {}
@@ -267,7 +317,10 @@ const checklist: Record<string, () => Promise<void>> = {
     const logs = await flow.logs;
     expect(await flow.scopes).toHaveLength(2);
     expect(await flow.errors).toHaveLength(1);
-    expect(logs.map(({ level, message }) => `${level} ${message}`)).toEqual(['warning careful', 'error attempt 1 failed: failed on purpose']);
+    expect(logs.map(({ level, message }) => `${level} ${message}`)).toEqual([
+      'warning careful',
+      'error attempt 1 failed: failed on purpose',
+    ]);
     expect(logs[0]?.id).toBe((await flow.scopes)[0]?.id);
   },
   'what a step writes to the console is captured as its log, and printed': async () => {

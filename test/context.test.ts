@@ -28,14 +28,21 @@ class Chain {
 
   /** The names of numbers at the nearest level that has any which is not hidden by a nearer put. */
   numbers(hidden: readonly string[] = []): readonly string[] {
-    const here = [...this.own].filter(([name, value]) => typeof value === 'number' && !hidden.includes(name)).map(([name]) => name);
+    const here = [...this.own]
+      .filter(([name, value]) => typeof value === 'number' && !hidden.includes(name))
+      .map(([name]) => name);
     return here.length > 0 || this.parent === null ? here : this.parent.numbers([...hidden, ...this.own.keys()]);
   }
 }
 
 const names = ['a', 'b', 'c', 'd'];
 const action = fc.oneof(
-  fc.record({ kind: fc.constant('put' as const), at: fc.nat(), name: fc.constantFrom(...names), value: fc.oneof(fc.integer(), fc.string()) }),
+  fc.record({
+    kind: fc.constant('put' as const),
+    at: fc.nat(),
+    name: fc.constantFrom(...names),
+    value: fc.oneof(fc.integer(), fc.string()),
+  }),
   fc.record({ kind: fc.constant('child' as const), at: fc.nat() }),
 );
 

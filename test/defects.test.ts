@@ -65,12 +65,22 @@ const defects: Record<string, () => Promise<void>> = {
       const flow = newFlow(storage).push([bad, nothing]);
       await flow.execute();
       const [failed, fine] = await flow.scopes;
-      expect(failed).toMatchObject({ status: 'error', error: { message: expect.stringContaining('artifact "handler".on') as unknown } });
+      expect(failed).toMatchObject({
+        status: 'error',
+        error: { message: expect.stringContaining('artifact "handler".on') as unknown },
+      });
       expect([failed?.recall('good'), fine?.status]).toEqual([1, 'ok']);
     }
   },
   'storages return different types for the same value: all return an equal one': async () => {
-    const value = { at: new Date(0), set: new Set([1]), map: new Map([['k', 1n]]), bytes: new Uint8Array([1, 2]), nan: Number.NaN, u: undefined };
+    const value = {
+      at: new Date(0),
+      set: new Set([1]),
+      map: new Map([['k', 1n]]),
+      bytes: new Uint8Array([1, 2]),
+      nan: Number.NaN,
+      u: undefined,
+    };
     function keeps(flow: StepFlow): void {
       flow.keep('value', value);
       flow.tag('loss', Number.NaN);
@@ -102,7 +112,8 @@ const defects: Record<string, () => Promise<void>> = {
       expect(Math.abs((second?.startedAt.getTime() ?? 0) - Date.now())).toBeLessThan(60_000);
       expect(second?.durationMs).toBeGreaterThanOrEqual(0);
       expect(await flow.logs).toMatchObject([{ message: 'before', id: null }]);
-      const [run] = await storage.sql`SELECT flow, state, tags, started_at <= ended_at AS ordered FROM runs WHERE slug = ${flow.run}`;
+      const [run] =
+        await storage.sql`SELECT flow, state, tags, started_at <= ended_at AS ordered FROM runs WHERE slug = ${flow.run}`;
       expect(run).toEqual({ flow: 'second', state: 'finished', tags: [{ content: 'baseline', value: 1 }], ordered: true });
     }
   },
@@ -157,11 +168,11 @@ const defects: Record<string, () => Promise<void>> = {
   },
   'a get that is not strict throws: it returns undefined': async () => {
     const flow = newFlow().put({ a: 1, b: 2 });
-    expect([flow.get(Number, { strict: false }), flow.get(String, 'a', { strict: false }), flow.get(String, ['a', 'x'], { strict: false })]).toEqual([
-      undefined,
-      undefined,
-      [undefined, undefined],
-    ]);
+    expect([
+      flow.get(Number, { strict: false }),
+      flow.get(String, 'a', { strict: false }),
+      flow.get(String, ['a', 'x'], { strict: false }),
+    ]).toEqual([undefined, undefined, [undefined, undefined]]);
   },
   'values leak to siblings: they reach the step and what it pushes': async () => {
     const seen: unknown[] = [];
@@ -257,7 +268,9 @@ const defects: Record<string, () => Promise<void>> = {
     await flow.execute();
     expect(console.log).toBe(before);
     const scopes: Scope[] = await flow.scopes;
-    expect(scopes.map((scope) => scope.logs.map((line) => line.message))).toEqual(scopes.map(({ params }) => Array(3).fill(`${params.n}`)));
+    expect(scopes.map((scope) => scope.logs.map((line) => line.message))).toEqual(
+      scopes.map(({ params }) => Array(3).fill(`${params.n}`)),
+    );
     print.mockRestore();
   },
   'the wall clock is used for durations: a jump of it changes none': async () => {

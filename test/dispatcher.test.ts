@@ -15,12 +15,11 @@ interface Plan {
   readonly children: readonly Plan[];
 }
 /** Down to ten levels, where paths are shortened; wide at the top. */
-const plan = fc.memo(
-  (depth): fc.Arbitrary<Plan> =>
-    fc.record({
-      kind: fc.constantFrom('sync', 'sync', 'async', 'fail', 'flaky'),
-      children: depth > 1 ? fc.array(plan(), { maxLength: depth > 8 ? 3 : 1 }) : fc.constant([]),
-    }),
+const plan = fc.memo((depth): fc.Arbitrary<Plan> =>
+  fc.record({
+    kind: fc.constantFrom('sync', 'sync', 'async', 'fail', 'flaky'),
+    children: depth > 1 ? fc.array(plan(), { maxLength: depth > 8 ? 3 : 1 }) : fc.constant([]),
+  }),
 );
 
 /** The plain meaning: where each step stands, and which of them run. A failed step's pushes are dropped. */
@@ -36,32 +35,36 @@ function expected(groups: readonly (readonly Plan[])[]): Map<string, string> {
 
 test('every step of a random flow runs once, at its place, within its group and limit', async () => {
   await fc.assert(
-    fc.asyncProperty(fc.array(fc.array(plan(10), { maxLength: 4 }), { maxLength: 3 }), fc.integer({ min: 1, max: 5 }), async (groups, limit) => {
-      let running = 0;
-      let most = 0;
-      const groupsSeen: number[] = [];
-      const toStep = (one: Plan): Step => {
-        const made = step('planned', async (flow) => {
-          most = Math.max(most, ++running);
-          groupsSeen.push(Number(flow.path.split('-')[0]));
-          for (const child of one.children) flow.push(toStep(child));
-          if (one.kind === 'async') await Promise.resolve();
-          running--;
-          if (one.kind === 'fail' || (one.kind === 'flaky' && flow.attempt < 3)) throw new Error(one.kind);
-        });
-        return one.kind === 'flaky' ? retry(made, 3) : made;
-      };
-      const flow = newFlow(limit);
-      for (const group of groups) flow.push(group.map(toStep));
-      await flow.execute();
-      const scopes = await flow.search('*', { order: 'oldest' });
-      const wanted = expected(groups);
-      expect(new Map(scopes.map((scope) => [scope.path, scope.status]))).toEqual(wanted);
-      expect(scopes).toHaveLength(wanted.size);
-      expect(most).toBeLessThanOrEqual(limit);
-      expect(groupsSeen).toEqual([...groupsSeen].sort((a, b) => a - b)); // groups are barriers
-      expect(running).toBe(0);
-    }),
+    fc.asyncProperty(
+      fc.array(fc.array(plan(10), { maxLength: 4 }), { maxLength: 3 }),
+      fc.integer({ min: 1, max: 5 }),
+      async (groups, limit) => {
+        let running = 0;
+        let most = 0;
+        const groupsSeen: number[] = [];
+        const toStep = (one: Plan): Step => {
+          const made = step('planned', async (flow) => {
+            most = Math.max(most, ++running);
+            groupsSeen.push(Number(flow.path.split('-')[0]));
+            for (const child of one.children) flow.push(toStep(child));
+            if (one.kind === 'async') await Promise.resolve();
+            running--;
+            if (one.kind === 'fail' || (one.kind === 'flaky' && flow.attempt < 3)) throw new Error(one.kind);
+          });
+          return one.kind === 'flaky' ? retry(made, 3) : made;
+        };
+        const flow = newFlow(limit);
+        for (const group of groups) flow.push(group.map(toStep));
+        await flow.execute();
+        const scopes = await flow.search('*', { order: 'oldest' });
+        const wanted = expected(groups);
+        expect(new Map(scopes.map((scope) => [scope.path, scope.status]))).toEqual(wanted);
+        expect(scopes).toHaveLength(wanted.size);
+        expect(most).toBeLessThanOrEqual(limit);
+        expect(groupsSeen).toEqual([...groupsSeen].sort((a, b) => a - b)); // groups are barriers
+        expect(running).toBe(0);
+      },
+    ),
     { seed: 4, numRuns: 60 },
   );
 });
@@ -149,6 +152,7 @@ test('an abort ends the wait between two attempts', async () => {
   }
   const flow = newFlow().push(retry(never, Number.POSITIVE_INFINITY, { delay: 60_000 }));
   await expect(flow.execute({ signal: stop.signal })).rejects.toMatchObject({ name: 'AbortError' });
+  expect((await flow.scopes).map((scope) => scope.status)).toEqual(['retried']);
 });
 
 test('fail fast with several running lets them finish and starts no more', async () => {
@@ -158,9 +162,7 @@ test('fail fast with several running lets them finish and starts no more', async
   async function bad(): Promise<never> {
     throw new Error('bad');
   }
-  const flow = newFlow(2)
-    .failFast()
-    .push([slow, bad, nothing, nothing]);
+  const flow = newFlow(2).failFast().push([slow, bad, nothing, nothing]);
   await expect(flow.execute()).rejects.toThrow('bad');
   expect((await flow.scopes).map(({ step: name, status }) => [name, status])).toEqual([
     ['slow', 'ok'],
@@ -191,10 +193,17 @@ test('whatever is thrown is recorded', async () => {
 
 test('a thenable that is no promise is awaited', async () => {
   const order: string[] = [];
-  const thenable = step('thenable', () => ({ then: (resolve: () => void) => setTimeout(() => {
-    order.push('resolved');
-    resolve();
-  }, 5) }) as never);
+  const thenable = step(
+    'thenable',
+    () =>
+      ({
+        then: (resolve: () => void) =>
+          setTimeout(() => {
+            order.push('resolved');
+            resolve();
+          }, 5),
+      }) as never,
+  );
   await newFlow()
     .push(thenable)
     .push(step('next', () => void order.push('next')))
@@ -246,7 +255,7 @@ test('random numbers do not depend on order, concurrency or attempt', async () =
     });
     const flow = newFlow(concurrency).put({ random: new Random(7) });
     await flow.push(repeat(retry(drawing, 2), 8)).execute();
-    return new Map([...seen].sort());
+    return new Map([...seen].sort(([a], [b]) => (a < b ? -1 : 1)));
   }
   const alone = await draw(1, false);
   expect(new Set(alone.values()).size).toBe(8);

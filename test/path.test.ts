@@ -17,7 +17,8 @@ test('a path of more than eight parts keeps four, and 80 bits of hash', () => {
 
 test('different positions have different paths, at any depth', () => {
   const position = fc.array(fc.nat(3), { minLength: 2, maxLength: 14 });
-  const pathOf = ([group, index, ...rest]: readonly number[]): string => rest.reduce(childPath, rootPath(group as number, index as number));
+  const pathOf = ([group, index, ...rest]: readonly number[]): string =>
+    rest.reduce(childPath, rootPath(group as number, index as number));
   fc.assert(
     fc.property(position, position, (a, b) => {
       expect(pathOf(a) === pathOf(b)).toBe(a.join() === b.join());

@@ -20,7 +20,8 @@ async function run(folder: string, ending: string, signals: readonly NodeJS.Sign
   child.stderr.on('data', (data) => (stderr += String(data)));
   child.stdout.on('data', (data) => {
     stdout += String(data);
-    if (String(data).includes('waiting')) signals.forEach((signal, index) => setTimeout(() => child.kill(signal), 50 + 100 * index));
+    if (String(data).includes('waiting'))
+      signals.forEach((signal, index) => setTimeout(() => child.kill(signal), 50 + 100 * index));
   });
   const [code] = (await once(child, 'close')) as [number | null];
   return { code, stdout, stderr };

@@ -1,6 +1,16 @@
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { DuckDBStorage, Flow, JsonStorage, MemoryStorage, ParquetStorage, repeat, step, type StepFlow, type Storage } from '../src/index.ts';
+import {
+  DuckDBStorage,
+  Flow,
+  JsonStorage,
+  MemoryStorage,
+  ParquetStorage,
+  repeat,
+  step,
+  type StepFlow,
+  type Storage,
+} from '../src/index.ts';
 import { temporaryFolder } from './folders.ts';
 import { acceptedValues, refusedValues } from './values.ts';
 
@@ -78,7 +88,10 @@ describe.each(Object.entries(storages))('%s', (name, make) => {
     }
     async function look(flow: StepFlow): Promise<void> {
       const [scope] = await flow.search(first, { where: (tag) => tag.value === 0.5 });
-      seen.push(scope?.recall('data'), scope?.logs.map((line) => line.message));
+      seen.push(
+        scope?.recall('data'),
+        scope?.logs.map((line) => line.message),
+      );
       seen.push(await flow.sql`SELECT content, value FROM tags WHERE step = ${'first'} ORDER BY seq`);
       seen.push(await flow.sql`SELECT step, status FROM scopes`);
     }
@@ -90,7 +103,10 @@ describe.each(Object.entries(storages))('%s', (name, make) => {
     const storage = make(temporaryFolder());
     const counts: number[] = [];
     async function look(flow: StepFlow): Promise<void> {
-      const [row] = await flow.sql<{ n: number; tags: number }>`SELECT count(*) AS n, (SELECT count(*) FROM tags) AS tags FROM scopes`;
+      const [row] = await flow.sql<{
+        n: number;
+        tags: number;
+      }>`SELECT count(*) AS n, (SELECT count(*) FROM tags) AS tags FROM scopes`;
       if (row?.n !== row?.tags) throw new Error(`${row?.n} scopes have ${row?.tags} tags`);
       counts.push(row?.n ?? -1);
     }
@@ -150,7 +166,12 @@ describe.each(Object.entries(storages))('%s', (name, make) => {
     async function look(flow: StepFlow): Promise<void> {
       const runs = async (...search: Parameters<StepFlow['search']>): Promise<string[]> =>
         (await flow.search(...search)).map((scope) => scope.run);
-      found = [await runs('*'), await runs('alpha.*'), await runs('alpha.*', { runs: 'previous' }), await runs(`*.*.${before}.*`)];
+      found = [
+        await runs('*'),
+        await runs('alpha.*'),
+        await runs('alpha.*', { runs: 'previous' }),
+        await runs(`*.*.${before}.*`),
+      ];
     }
     await newFlow(storage, 'beta').failFast().push(look).execute();
     expect(found).toEqual([[], [last], [before], [before]]);
@@ -176,10 +197,14 @@ describe.each(Object.entries(storages))('%s', (name, make) => {
     await using storage = make(temporaryFolder());
     await newFlow(storage).push(nothing).execute();
     const evil = "'; DROP VIEW scopes; --";
-    expect(await storage.sql`SELECT ${evil} AS a, ${-0} AS b, ${2n ** 40n} AS c, ${null} AS d, ${['x', null]} AS e, ${true} AS f`).toStrictEqual([
-      { a: evil, b: -0, c: 2 ** 40, d: null, e: ['x', null], f: true },
-    ]);
-    const refused = [storage.sql`INSERT INTO raw.scopes SELECT * FROM raw.scopes`, storage.sql`SELECT 1; SELECT 2`, storage.sql`COPY scopes TO 'x.csv'`];
+    expect(
+      await storage.sql`SELECT ${evil} AS a, ${-0} AS b, ${2n ** 40n} AS c, ${null} AS d, ${['x', null]} AS e, ${true} AS f`,
+    ).toStrictEqual([{ a: evil, b: -0, c: 2 ** 40, d: null, e: ['x', null], f: true }]);
+    const refused = [
+      storage.sql`INSERT INTO raw.scopes SELECT * FROM raw.scopes`,
+      storage.sql`SELECT 1; SELECT 2`,
+      storage.sql`COPY scopes TO 'x.csv'`,
+    ];
     for (const query of refused) await expect(query.result()).rejects.toMatchObject({ code: 'SQL_INVALID' });
     await expect(storage.sql`SELECT * FROM read_csv('/etc/passwd')`.result()).rejects.toMatchObject({ code: 'SQL_INVALID' });
     expect((await storage.sql`SELECT step FROM scopes`.toArrow()).toArray().map(String)).toEqual(['{"step": "nothing"}']);
@@ -195,7 +220,7 @@ describe.each(Object.entries(storages))('%s', (name, make) => {
     }
     const reading = (async () => {
       let count = 0;
-      for await (const scope of storage.search('*')) count += Number(scope.attempt);
+      for await (const scope of storage.search('*')) count += scope.attempt;
       return count;
     })().catch((error: unknown) => error);
     const closed = [storage.close(), storage.close()];
@@ -210,7 +235,11 @@ describe.each(Object.entries(storages))('%s', (name, make) => {
     const folder = temporaryFolder();
     const storage = make(folder);
     const closing = step('closing', () => void storage.close());
-    const flow = newFlow(storage).push([nothing, closing, step('after', () => new Promise((resolve) => setTimeout(resolve, 50)))]);
+    const flow = newFlow(storage).push([
+      nothing,
+      closing,
+      step('after', () => new Promise((resolve) => setTimeout(resolve, 50))),
+    ]);
     await expect(flow.execute()).rejects.toMatchObject({ code: 'STORE_CLOSED' });
     expect(flow.state).toBe('failed');
     if (name === 'MemoryStorage') return;
@@ -227,17 +256,18 @@ describe.each(Object.entries(storages))('%s', (name, make) => {
     expect(await storage.ids()).toEqual([]);
   });
 
-  if (name !== 'MemoryStorage') test('a new object over the same place has the history, and goes on with it', async () => {
-    const folder = temporaryFolder();
-    const runs: string[] = [];
-    for (let round = 0; round < 3; round++) {
-      await using storage = make(folder);
-      const flow = newFlow(storage).tag('round', round).push(nothing);
-      await flow.execute();
-      runs.push(flow.run);
-      expect(await storage.sql`SELECT slug, tags[1].value AS round FROM runs ORDER BY run_number`).toEqual(
-        runs.map((slug, index) => ({ slug, round: index })),
-      );
-    }
-  });
+  if (name !== 'MemoryStorage')
+    test('a new object over the same place has the history, and goes on with it', async () => {
+      const folder = temporaryFolder();
+      const runs: string[] = [];
+      for (let round = 0; round < 3; round++) {
+        await using storage = make(folder);
+        const flow = newFlow(storage).tag('round', round).push(nothing);
+        await flow.execute();
+        runs.push(flow.run);
+        expect(await storage.sql`SELECT slug, tags[1].value AS round FROM runs ORDER BY run_number`).toEqual(
+          runs.map((slug, index) => ({ slug, round: index })),
+        );
+      }
+    });
 });

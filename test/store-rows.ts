@@ -43,7 +43,14 @@ export class RowMaker {
   }
 
   log(ordinal: number, seq: number, message: string, columns: Partial<Row<'logs'>> = {}): this {
-    return this.#add('logs', { ...this.#place(ordinal), seq, level: 'info', message, logged_at: 1_750_000_000_500 + seq, ...columns });
+    return this.#add('logs', {
+      ...this.#place(ordinal),
+      seq,
+      level: 'info',
+      message,
+      logged_at: 1_750_000_000_500 + seq,
+      ...columns,
+    });
   }
 
   artifact(ordinal: number, seq: number, name: string, columns: Partial<Row<'artifacts'>>): this {

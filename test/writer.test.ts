@@ -27,7 +27,14 @@ function contentsOf(batch: Batch): string[] {
 
 function newWriter(store: FakeStore, policy: Partial<FlushPolicy> = {}, onFailure: (message: string) => void = () => {}): Writer {
   const claim = { number: 1, slug: 'brave-otter', release: async () => {} };
-  return new Writer((batch) => store.write(batch), claim, 'uuid', 'test', { scopes: 1_000, bytes: 1e6, ms: 60_000, ...policy }, onFailure);
+  return new Writer(
+    (batch) => store.write(batch),
+    claim,
+    'uuid',
+    'test',
+    { scopes: 1_000, bytes: 1e6, ms: 60_000, ...policy },
+    onFailure,
+  );
 }
 
 let seq = 0;

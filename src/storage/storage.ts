@@ -100,7 +100,8 @@ export abstract class Storage implements AsyncDisposable {
     const snapshot = await this.#snapshot();
     try {
       const [record] = await snapshot.read([sid]);
-      if (record === undefined) throw new MarqueError('STORE_DAMAGED', `${this} has no scope of key ${sid}, which was flushed to it`);
+      if (record === undefined)
+        throw new MarqueError('STORE_DAMAGED', `${this} has no scope of key ${sid}, which was flushed to it`);
       return new Scope(record);
     } finally {
       await snapshot.release();
