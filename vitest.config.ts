@@ -9,6 +9,7 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     // Threads would abort the process when one ends with a DuckDB query pending.
     pool: 'forks',
+    maxWorkers: '150%', // most tests wait for the disk or a child process
     testTimeout: 60_000,
     reporters: ['default', './test/closing-line.ts'],
     // Statements about types: tsc judges them, each counts as a test.
