@@ -36,6 +36,6 @@ const flow = new Flow('test', new ParquetStorage('history'))
   .push([inspectAdd, inspectSub]); // the next group, after the first has ended
 
 await flow.execute();
-console.log(`run ${flow.run}`); // two words, such as brave-otter
+console.log(`run ${flow.run}`); // two words, such as brave-otters
 for (const { message } of await flow.logs) console.log(message);
 console.log(`${(await flow.scopes).length} scopes, ${(await flow.errors).length} errors`);

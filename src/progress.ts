@@ -36,7 +36,7 @@ export async function showProgress(read: () => Progress): Promise<() => void> {
   };
 }
 
-/** `brave-otter: 120 of 1,000 steps, 240/s, 2 errors, 3.7s left` */
+/** `brave-otters: 120 of 1,000 steps, 240/s, 2 errors, 3.7s left` */
 export function describe({ run, done, total, errors, elapsedMs }: Progress): string {
   const rate = elapsedMs > 0 ? done / (elapsedMs / 1_000) : 0;
   const count = Number.isFinite(total) && total > done ? `${number(done)} of ${number(total)} steps` : `${number(done)} steps`;

@@ -140,7 +140,7 @@ const doors: Readonly<Record<string, string>> = {
   'pure-rand': 'random.ts',
   re2js: 'glob.ts',
   superjson: 'codec.ts',
-  'unique-names-generator': 'slug.ts',
+  'human-id': 'slug.ts',
   uuid: 'execution.ts',
   'yocto-spinner': 'progress.ts',
 };

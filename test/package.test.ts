@@ -48,7 +48,7 @@ test("the README's example, compiled and run from the tarball, prints what the R
   const [slug] = readdirSync(join(consumer.folder, 'history', '_runs')).flatMap(
     (file) => /^([a-z]+-[a-z]+)\.json$/.exec(file)?.[1] ?? [],
   );
-  expect(printed.replaceAll(slug as string, 'brave-otter')).toBe(output);
+  expect(printed.replaceAll(slug as string, 'brave-otters')).toBe(output);
 });
 
 test('the SQL files are found from the tarball', () => {

@@ -1,5 +1,5 @@
 import { ParquetStore } from '../src/storage/parquet-store.ts';
-import { drawSlug } from '../src/slug.ts';
+import { slugDraws } from '../src/slug.ts';
 import { RowMaker } from './store-rows.ts';
 
 /**
@@ -8,7 +8,7 @@ import { RowMaker } from './store-rows.ts';
  */
 const [folder, batches] = process.argv.slice(2) as [string, string];
 const store = new ParquetStore(folder, { threads: 1 });
-const claim = await store.claim({ uuid: crypto.randomUUID(), flow: 'flow', drawSlug });
+const claim = await store.claim({ uuid: crypto.randomUUID(), flow: 'flow', drawSlug: slugDraws() });
 const run = new RowMaker(claim);
 run.event('started', Date.now());
 for (let batch = 1; batch <= Number(batches); batch++) {

@@ -2,7 +2,7 @@ import { MarqueError, show } from '../error.ts';
 import { type CurrentRun, planSearch, type SearchOptions } from '../plan.ts';
 import { Query } from '../query.ts';
 import { Scope } from '../scope.ts';
-import { drawSlug } from '../slug.ts';
+import { slugDraws } from '../slug.ts';
 import { SqlQuery, statementOf } from '../sql-query.ts';
 import type { StepLike } from '../step.ts';
 import type { Batch, Snapshot, Store } from '../store.ts';
@@ -111,7 +111,7 @@ export abstract class Storage implements AsyncDisposable {
   /** @internal Claims a run and returns what carries its rows into the store. */
   async begin(flow: string, uuid: string, onFailure: (message: string) => void): Promise<Writer> {
     this.#checkOpen();
-    const claim = await this.#store.claim({ uuid, flow, drawSlug });
+    const claim = await this.#store.claim({ uuid, flow, drawSlug: slugDraws() });
     const writer = new Writer((batch) => this.#write(batch), claim, uuid, flow, this.#policy, onFailure);
     this.#writers.add(writer);
     return writer;
