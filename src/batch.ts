@@ -218,7 +218,7 @@ function inferred(values: readonly unknown[]): DataType {
 }
 
 /** One row of a record batch as plain data. */
-export function rowOf<T extends TableName>(table: T, batch: RecordBatch, index: number): Row<T> {
+function rowOf<T extends TableName>(table: T, batch: RecordBatch, index: number): Row<T> {
   const row: Record<string, unknown> = {};
   columnsOf(table).forEach(([name], column) => {
     const value: unknown = batch.getChildAt(column)?.get(index) ?? null;

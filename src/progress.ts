@@ -19,25 +19,25 @@ const plainEvery = 5_000;
  */
 export async function showProgress(read: () => Progress): Promise<() => void> {
   if (!process.stderr.isTTY) {
-    const timer = setInterval(() => process.stderr.write(`${describe(read())}\n`), plainEvery).unref();
+    const timer = setInterval(() => process.stderr.write(`${describeProgress(read())}\n`), plainEvery).unref();
     return () => {
       clearInterval(timer);
-      process.stderr.write(`${describe(read())}\n`);
+      process.stderr.write(`${describeProgress(read())}\n`);
     };
   }
   const { default: yoctoSpinner } = await import('yocto-spinner');
-  const spinner = yoctoSpinner({ text: describe(read()) }).start();
-  const timer = setInterval(() => (spinner.text = fit(describe(read()))), terminalEvery).unref();
+  const spinner = yoctoSpinner({ text: describeProgress(read()) }).start();
+  const timer = setInterval(() => (spinner.text = fit(describeProgress(read()))), terminalEvery).unref();
   return () => {
     clearInterval(timer);
     const last = read();
-    if (last.errors > 0) spinner.warning(describe(last));
-    else spinner.success(describe(last));
+    if (last.errors > 0) spinner.warning(describeProgress(last));
+    else spinner.success(describeProgress(last));
   };
 }
 
 /** `brave-otters: 120 of 1,000 steps, 240/s, 2 errors, 3.7s left` */
-export function describe({ run, done, total, errors, elapsedMs }: Progress): string {
+export function describeProgress({ run, done, total, errors, elapsedMs }: Progress): string {
   const rate = elapsedMs > 0 ? done / (elapsedMs / 1_000) : 0;
   const count = Number.isFinite(total) && total > done ? `${number(done)} of ${number(total)} steps` : `${number(done)} steps`;
   const parts = [count, `${number(rate)}/s`];
