@@ -72,8 +72,8 @@ CREATE TABLE raw.scopes (
   error_message VARCHAR, -- message of what was thrown; null where nothing was
   error_stack VARCHAR, -- its stack; null where nothing was thrown, or it had none
   params VARCHAR, -- the plain values pushed with the step, as a JSON object with sorted keys; null where there are none
-  pushes VARCHAR, -- what the step pushed, as JSON, from which an interrupted run can go on; null where it pushed nothing
-  seed BIGINT, -- seed of the random generator in its context; null where there is none
+  pushes VARCHAR, -- what the step pushed, as JSON, from which an interrupted run can go on; null where it was not recorded
+  seed BIGINT, -- seed of the random generator in its context; null where it was not recorded
   source_hash VARCHAR -- hash of the source text of the step's function; null where it was not taken
 );
 

@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { hostname } from 'node:os';
 import { promisify } from 'node:util';
 
@@ -20,6 +21,9 @@ export interface RunOrigin {
 /** Git is asked for at most this long: a run must not hang on a network mount. Milliseconds. */
 const gitPatience = 2_000;
 
+/** The packages that decide what a store holds. */
+const recorded = ['@duckdb/node-api', 'apache-arrow', 'superjson'];
+
 let git: Promise<RunOrigin['git']> | null = null;
 let gitFolder = '';
 
@@ -37,7 +41,7 @@ export async function runOrigin(): Promise<RunOrigin> {
     argv: process.argv,
     node: process.version,
     platform: `${process.platform}-${process.arch}`,
-    versions: { marque: version() },
+    versions: { marque: version(), ...Object.fromEntries(recorded.map((name) => [name, versionOf(name)])) },
     git: await git,
   };
 }
@@ -46,6 +50,13 @@ export async function runOrigin(): Promise<RunOrigin> {
 export function version(): string {
   const text = readFileSync(new URL('../package.json', import.meta.url), 'utf8');
   return (JSON.parse(text) as { version: string }).version;
+}
+
+/** The installed version of a dependency, which need not be the one that this package was tested with. */
+function versionOf(name: string): string {
+  const entry = createRequire(import.meta.url).resolve(name);
+  const folder = entry.slice(0, entry.lastIndexOf(name) + name.length);
+  return (JSON.parse(readFileSync(`${folder}/package.json`, 'utf8')) as { version: string }).version;
 }
 
 async function askGit(cwd: string): Promise<RunOrigin['git']> {
