@@ -36,7 +36,7 @@ test('a run records its parameters, tags, state and duration', async () => {
   const flow = new Flow('test', storage).put({ lr: 0.1, name: 'a', random: new Random(1) }).tag('baseline', 2);
   flow.push(function nap() {});
   await flow.execute();
-  const [run] = await storage.sql<Record<string, unknown>>`SELECT * FROM runs`;
+  const [run] = await storage.sql`SELECT * FROM runs`;
   expect(run).toMatchObject({ run_number: 1, slug: flow.run, flow: 'test', state: 'finished', scopes: 1, errors: 0 });
   expect(run?.uuid).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-7/);
   expect(run?.tags).toEqual([{ content: 'baseline', value: 2 }]);
