@@ -29,8 +29,9 @@ export class Dispatcher {
   readonly #options: DispatchOptions;
   readonly #stop: AbortSignal;
   readonly #running = new Set<Attempt>();
-  readonly #waiting: (() => void)[] = []; // lanes with nothing to do
-  #busyLanes = 0;
+  #limit = 1;
+  #lanes = 0;
+  #onLastLane: () => void = () => {};
   #endedSize = 0; // of the groups before this one
   #ordinal = 0;
   #failure: { readonly thrown: unknown } | null = null;
@@ -78,32 +79,41 @@ export class Dispatcher {
     this.#endedSize = this.size;
     const group = new Group(plan, number, context);
     this.#group = group;
-    const lanes = Array.from({ length: plan.concurrency ?? this.#options.concurrency }, () => this.#lane(group));
-    await Promise.all(lanes);
+    this.#limit = plan.concurrency ?? this.#options.concurrency;
+    await new Promise<void>((resolve) => {
+      this.#onLastLane = resolve;
+      this.#startLanes(group);
+      if (this.#lanes === 0) resolve();
+    });
     if (this.#failure !== null) throw this.#failure.thrown;
   }
 
-  /** Takes one task after another until none is waiting and no running step can push any. */
-  async #lane(group: Group): Promise<void> {
+  /** Starts lanes for the tasks that wait, as far as the limit leaves room. */
+  #startLanes(group: Group): void {
     try {
-      while (!this.#isStopping) {
+      while (this.#lanes < this.#limit && !this.#isStopping) {
         const task = group.take();
-        if (task === null) {
-          if (this.#busyLanes === 0) break;
-          await new Promise<void>((resolve) => this.#waiting.push(resolve));
-          continue;
-        }
-        this.#busyLanes++;
+        if (task === null) return;
+        this.#lanes++;
+        void this.#lane(group, task);
+      }
+    } catch (error) {
+      this.#failure ??= { thrown: error }; // a lazy list of steps that threw
+    }
+  }
+
+  /** Runs one task after another until none is waiting. Never rejects. */
+  async #lane(group: Group, first: Task): Promise<void> {
+    try {
+      for (let task: Task | null = first; task !== null; task = this.#isStopping ? null : group.take()) {
         const pending = task.step.retry === null ? this.#once(group, task) : this.#withRetries(group, task);
         if (pending !== undefined) await pending;
-        this.#busyLanes--;
         if (this.#mustGiveWay()) await this.#giveWay();
       }
     } catch (error) {
       this.#failure ??= { thrown: error }; // the store's, or a lazy list of steps that threw: not a step's own
-    } finally {
-      this.#wakeLanes();
     }
+    if (--this.#lanes === 0) this.#onLastLane();
   }
 
   get #isStopping(): boolean {
@@ -175,25 +185,19 @@ export class Dispatcher {
     if (attempt.hasEnded) return; // abandoned
     if (returned !== undefined) attempt.log('the step returned a value, which is dropped: use keep(name, value)', 'warning');
     this.#end(attempt, 'ok', null);
-    group.add(attempt.pushed());
-    this.#wakeLanes();
+    if (group.add(attempt.pushed())) this.#startLanes(group);
   }
 
   #fail(attempt: Attempt, error: unknown): void {
     this.#end(attempt, 'error', { thrown: error });
     this.counts.errors++;
     if (this.#options.failFast) this.#failure ??= { thrown: error };
-    this.#wakeLanes();
   }
 
   #end(attempt: Attempt, status: 'ok' | 'error' | 'retried', failure: { readonly thrown: unknown } | null): void {
     if (!this.#running.delete(attempt)) return; // abandoned
     attempt.end(status, failure);
     if (status !== 'retried') this.counts.done++;
-  }
-
-  #wakeLanes(): void {
-    for (const wake of this.#waiting.splice(0)) wake();
   }
 
   #mustGiveWay(): boolean {

@@ -59,11 +59,14 @@ export class Group {
     return task;
   }
 
-  add(tasks: Iterable<Task>): void {
+  /** Adds what a step pushed. Whether that was anything. */
+  add(tasks: Iterable<Task>): boolean {
+    const before = this.#pushedInAll;
     for (const task of tasks) {
       this.#pushed.push(task);
       this.#pushedInAll++;
     }
+    return this.#pushedInAll > before;
   }
 
   /** Steps of this group so far, pushed ones included; Infinity where nobody can know. */

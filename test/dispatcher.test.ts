@@ -92,6 +92,29 @@ test('a group has its own limit where it is given one', async () => {
   expect(seen).toEqual([4, 3, 2, 1, 1, 1]);
 });
 
+test('a limit far beyond the number of steps costs nothing', async () => {
+  const started = performance.now();
+  await newFlow(1e9)
+    .push([nothing, step('wait', () => sleep(5)), nothing])
+    .execute();
+  expect(performance.now() - started).toBeLessThan(5_000);
+});
+
+test('steps pushed while others wait run beside them, up to the limit', async () => {
+  let running = 0;
+  let most = 0;
+  const child = step('child', async () => {
+    most = Math.max(most, ++running);
+    await sleep(10);
+    running--;
+  });
+  const parent = step('parent', (flow) => flow.push(repeat(child, 10)));
+  await newFlow(4)
+    .push([parent, step('slow', () => sleep(30))])
+    .execute();
+  expect(most).toBe(4);
+});
+
 test('a chain of 200,000 pushes runs in a loop, and leaves no stack and no memory behind', async () => {
   let left = 200_000;
   function link(flow: StepFlow): void {
