@@ -20,7 +20,8 @@ CREATE OR REPLACE TEMP MACRO segments_of(table_name) AS (
       folder_of(table_name) || '_delta_log/*[0-9].json',
       format = 'newline_delimited',
       columns = {'add': 'STRUCT(path VARCHAR)', 'remove': 'STRUCT(path VARCHAR)'},
-      filename = true
+      filename = true,
+      hive_partitioning = false -- a folder on the way here may be called run=5
     )
     GROUP BY ALL
   )
@@ -37,9 +38,9 @@ SET VARIABLE runs_segments = segments_of('runs');
 RESET VARIABLE store; -- or the open.sql of another store would open this one again
 
 CREATE SCHEMA IF NOT EXISTS raw;
-CREATE OR REPLACE VIEW raw.scopes AS SELECT * FROM read_parquet(getvariable('scopes_segments'));
-CREATE OR REPLACE VIEW raw.artifacts AS SELECT * FROM read_parquet(getvariable('artifacts_segments'));
-CREATE OR REPLACE VIEW raw.tags AS SELECT * FROM read_parquet(getvariable('tags_segments'));
-CREATE OR REPLACE VIEW raw.logs AS SELECT * FROM read_parquet(getvariable('logs_segments'));
-CREATE OR REPLACE VIEW raw.edges AS SELECT * FROM read_parquet(getvariable('edges_segments'));
-CREATE OR REPLACE VIEW raw.runs AS SELECT * FROM read_parquet(getvariable('runs_segments'));
+CREATE OR REPLACE VIEW raw.scopes AS SELECT * FROM read_parquet(getvariable('scopes_segments'), hive_partitioning = false);
+CREATE OR REPLACE VIEW raw.artifacts AS SELECT * FROM read_parquet(getvariable('artifacts_segments'), hive_partitioning = false);
+CREATE OR REPLACE VIEW raw.tags AS SELECT * FROM read_parquet(getvariable('tags_segments'), hive_partitioning = false);
+CREATE OR REPLACE VIEW raw.logs AS SELECT * FROM read_parquet(getvariable('logs_segments'), hive_partitioning = false);
+CREATE OR REPLACE VIEW raw.edges AS SELECT * FROM read_parquet(getvariable('edges_segments'), hive_partitioning = false);
+CREATE OR REPLACE VIEW raw.runs AS SELECT * FROM read_parquet(getvariable('runs_segments'), hive_partitioning = false);

@@ -1,26 +1,31 @@
 import { encode } from './codec.ts';
 import type { Context } from './context.ts';
 import { MarqueError, messageOf, show } from './error.ts';
-import { paramsJson } from './json.ts';
 import { checkLevel, type LogLevel, type LogPrinter, textOf } from './log.ts';
-import { orNear } from './near.ts';
+import type { TaskSource } from './group.ts';
 import { childPath } from './path.ts';
+import { checkNeeds, type Push, sizeOf } from './push.ts';
 import type { Random } from './random.ts';
-import { recallFrom, type Reference } from './scope.ts';
+import { recallFrom } from './scope.ts';
 import type { Step } from './step.ts';
 import type { EncodedArtifact, Status } from './store.ts';
 import type { Writer } from './writer.ts';
+
+/** An artifact must fit into one batch, whatever else is in it, and into one text of a JSON file. Bytes, or characters. */
+const largestArtifact = 256 * 2 ** 20;
 
 /** A step waiting for its turn. */
 export interface Task {
   readonly step: Step;
   readonly path: string;
   /** What was pushed with it. */
-  readonly values: Readonly<Record<string, unknown>> | null;
+  readonly values: Push['values'];
+  /** The plain part of that, as it was when it was pushed. */
+  readonly params: Push['params'];
   /** Of whoever pushed it. */
   readonly inherited: Context;
   readonly parentSid: number | null;
-  readonly reference: Reference | null;
+  readonly reference: Push['reference'];
 }
 
 /** What the attempts of a run share. */
@@ -32,7 +37,7 @@ export interface RunHost {
 
 /**
  * One execution of a step while it runs: its context, and the record that becomes its scope. Rows go into the run's buffer as
- * they are made; artifacts and pushes wait for the end, when it is known whether they count.
+ * they are made; artifacts wait for the end, since they may be replaced, and pushes, since those of a failed attempt do not count.
  */
 export class Attempt {
   readonly host: RunHost;
@@ -42,7 +47,7 @@ export class Attempt {
   readonly context: Context;
   /** On the monotonic clock, in milliseconds: the wall clock may jump. */
   readonly startedAt = performance.now();
-  #pushes: Omit<Task, 'path' | 'inherited' | 'parentSid'>[] | null = null;
+  #pushes: Push[] | null = null;
   #kept: Map<string, EncodedArtifact> | null = null;
   #forks: Map<string, Random> | null = null;
   #tags = 0;
@@ -74,9 +79,14 @@ export class Attempt {
 
   log(message: unknown, level: LogLevel): void {
     const text = textOf(message);
-    this.host.writer.recorder.log(this.sid, this.task.step.name, this.#logs++, checkLevel(level), text, Date.now());
-    this.host.writer.recorded();
+    this.capture(text, checkLevel(level));
     this.host.printer.print(level, this.id, text);
+  }
+
+  /** A line that has been printed already. */
+  capture(message: string, level: LogLevel): void {
+    this.host.writer.recorder.log(this.sid, this.task.step.name, this.#logs++, level, message.toWellFormed(), Date.now());
+    this.host.writer.recorded();
   }
 
   keep(name: string, value: unknown, overwrite: boolean): void {
@@ -87,6 +97,14 @@ export class Attempt {
     const before = performance.now();
     const encoded = encode(`artifact ${show(name)}`, value);
     this.#encodeMs += performance.now() - before;
+    const size = (encoded.text?.length ?? 0) + (encoded.bytes?.length ?? 0);
+    if (size > largestArtifact) {
+      const mib = Math.round(size / 2 ** 20);
+      throw new MarqueError(
+        'VALUE_INVALID',
+        `artifact ${show(name)} takes ${mib} MiB, over 256: write it to a file and keep its path`,
+      );
+    }
     this.#kept ??= new Map();
     this.#kept.delete(name); // the order of artifacts is that of their last keep
     this.#kept.set(name, { name, ...encoded });
@@ -107,24 +125,16 @@ export class Attempt {
     return fork;
   }
 
-  push(step: Step, values: Readonly<Record<string, unknown>> | null, reference: Reference | null): void {
-    for (const name of Object.keys(step.needs ?? {})) {
-      if (values !== null && Object.hasOwn(values, name)) continue;
-      if (this.context.has(name)) continue;
-      throw new MarqueError(
-        'CONTEXT_UNKNOWN',
-        `step "${step.name}" needs "${name}", which is neither pushed with it nor in the context.${orNear(name, this.context.names())}`,
-      );
-    }
-    (this.#pushes ??= []).push({ step, values, reference });
+  push(push: Push): void {
+    checkNeeds(push, this.context);
+    (this.#pushes ??= []).push(push);
   }
 
-  /** What it pushed, as tasks at their positions. They take effect only where the attempt ended `ok`. */
-  *pushed(): Generator<Task> {
-    if (this.#pushes === null) return;
-    for (const [index, push] of this.#pushes.entries()) {
-      yield { ...push, path: childPath(this.task.path, index), inherited: this.context, parentSid: this.sid };
-    }
+  /** What it pushed, as tasks at their positions; null where that is nothing. Takes effect only where the attempt ended `ok`. */
+  get pushed(): TaskSource | null {
+    const pushes = this.#pushes;
+    if (pushes === null) return null;
+    return { size: pushedSize(pushes), [Symbol.iterator]: () => childrenOf(this, pushes) };
   }
 
   /** Records the scope. Logs what was dropped of a failed attempt. Nothing can be recorded on it afterwards. */
@@ -132,18 +142,20 @@ export class Attempt {
     const durationMs = performance.now() - this.startedAt;
     const { task, host } = this;
     if (failure !== null) {
-      const dropped = this.#pushes?.length ?? 0;
+      const dropped = pushedSize(this.#pushes ?? []);
       if (dropped > 0) this.log(`dropped ${dropped} pushed ${dropped === 1 ? 'step' : 'steps'} of a failed attempt`, 'warning');
       const again = status === 'retried' ? ', to be tried again' : '';
       this.log(`attempt ${this.number} failed${again}: ${messageOf(failure.thrown)}`, status === 'retried' ? 'warning' : 'error');
       this.#pushes = null;
     }
     this.#ended = true;
-    const { recorder } = host.writer;
+    const { writer } = host;
     let seq = 0;
-    if (this.#kept !== null)
-      for (const artifact of this.#kept.values()) recorder.artifact(this.sid, task.step.name, seq++, artifact);
-    recorder.scope({
+    for (const artifact of this.#kept?.values() ?? []) {
+      writer.recorder.artifact(this.sid, task.step.name, seq++, artifact);
+      writer.recorded(); // large ones go ahead of the scope, each in a batch of its own if need be
+    }
+    writer.recorder.scope({
       sid: this.sid,
       step: task.step.name,
       path: task.path,
@@ -155,10 +167,10 @@ export class Attempt {
       durationMs,
       encodeMs: this.#encodeMs,
       error: failure === null ? null : errorOf(failure.thrown),
-      params: task.values === null ? null : paramsJson(task.values),
+      params: task.params,
       sourceHash: task.step.sourceHash,
     });
-    host.writer.recorded();
+    writer.recorded();
   }
 }
 
@@ -168,13 +180,33 @@ function checkArtifactName(name: unknown): asserts name is string {
   throw new MarqueError('NAME_INVALID', `artifact name ${show(name)}: give a text that is not empty and well-formed`);
 }
 
+function pushedSize(pushes: readonly Push[]): number {
+  return pushes.reduce((sum, push) => sum + sizeOf(push.steps), 0);
+}
+
+function* childrenOf({ task, sid, context }: Attempt, pushes: readonly Push[]): Generator<Task> {
+  let index = 0;
+  for (const { steps, values, params, reference } of pushes) {
+    for (const step of steps) {
+      yield { step, values, params, reference, path: childPath(task.path, index++), inherited: context, parentSid: sid };
+    }
+  }
+}
+
+/** What is recorded of anything thrown. */
 function errorOf(thrown: unknown): { message: string; stack: string | null } {
-  return { message: messageOf(thrown).toWellFormed(), stack: stackOf(thrown)?.toWellFormed() ?? null };
+  let stack: string | null = null;
+  try {
+    stack = stackOf(thrown);
+  } catch {
+    // a getter or a proxy that throws: the message has to do
+  }
+  return { message: messageOf(thrown).toWellFormed(), stack: stack?.toWellFormed() ?? null };
 }
 
 /** The stack with those of its causes below it; null where something other than an Error was thrown. */
 function stackOf(thrown: unknown, depth = 0): string | null {
-  if (!(thrown instanceof Error) || depth > 8) return null;
+  if (!(thrown instanceof Error) || typeof thrown.stack !== 'string' || depth > 8) return null;
   const cause = stackOf(thrown.cause, depth + 1);
-  return cause === null ? String(thrown.stack) : `${thrown.stack}\n  caused by: ${cause}`;
+  return cause === null ? thrown.stack : `${thrown.stack}\n  caused by: ${cause}`;
 }

@@ -15,13 +15,14 @@ import {
   Struct,
   Table,
   TimestampMillisecond,
+  Uint64,
   Utf8,
   type Vector,
   vectorFromArray,
 } from 'apache-arrow';
 import { ConstantColumn, ListColumn, NumberColumn } from './columns.ts';
 import { MarqueError } from './error.ts';
-import { columnsOf, type ColumnType, type Row, type TableName } from './schema.ts';
+import { columnsOf, type ColumnType, type TableName } from './schema.ts';
 
 /** The columns of one table, by name, as the engine fills them. */
 export type TableColumns = Readonly<Record<string, NumberColumn | ListColumn<string> | ListColumn<Uint8Array> | ConstantColumn>>;
@@ -176,20 +177,23 @@ function tooLong(label: string): never {
   throw new MarqueError('VALUE_INVALID', `one batch holds more than 2 GiB in ${label}: lower the flush size in bytes`);
 }
 
-/** Values of one column on their way into an Arrow table. A null type leaves it to Arrow to infer one from the values. */
+/** Values of one column on their way into an Arrow table. A null type is inferred from the values. */
 export interface TableColumn {
   readonly name: string;
-  readonly type: ColumnType | null;
+  readonly type: ColumnType | 'boolean' | null;
   readonly values: readonly unknown[];
 }
 
-/** An Arrow table of the given columns. Integers beyond 2^53 must not be among the values of a `bigint` column. */
+/** An Arrow table of the given columns. Integers beyond 64 bits become texts, so that none is rounded. */
 export function tableOf(columns: readonly TableColumn[]): Table {
   return new Table(Object.fromEntries(columns.map((column) => [column.name, vectorOf(column)])));
 }
 
 function vectorOf({ name, type, values }: TableColumn): Vector {
-  if (type === null) return vectorFromArray(values, inferred(values));
+  if (type === 'boolean') return vectorFromArray(values, new Bool());
+  if (type === null) return inferredVector(values);
+  if (type === 'bigint' && values.some((value) => typeof value === 'bigint'))
+    return vectorFromArray(values.map(toBigInt), new Int64());
   if (type === 'text' || type === 'bytes') {
     const list = new ListColumn<string>();
     for (const value of values) list.push(value as string | null);
@@ -198,6 +202,25 @@ function vectorOf({ name, type, values }: TableColumn): Vector {
   const numbers = new NumberColumn();
   for (const value of values) numbers.push(value === null ? null : Number(value));
   return makeVector(numberData(type, numbers, values.length));
+}
+
+function toBigInt(value: unknown): bigint | null {
+  return value === null ? null : BigInt(value as bigint | number);
+}
+
+/** Integers of any width, nested values, and whatever else has no column type of its own. */
+function inferredVector(values: readonly unknown[]): Vector {
+  const integers = values.every((value) => value === null || typeof value === 'bigint' || Number.isSafeInteger(value));
+  if (!integers || values.every((value) => value === null)) return vectorFromArray(values, inferred(values));
+  const wide = values.map(toBigInt);
+  const fits = (least: bigint, most: bigint): boolean =>
+    wide.every((value) => value === null || (value >= least && value <= most));
+  if (fits(-(2n ** 63n), 2n ** 63n - 1n)) return vectorFromArray(wide, new Int64());
+  if (fits(0n, 2n ** 64n - 1n)) return vectorFromArray(wide, new Uint64());
+  return vectorFromArray(
+    wide.map((value) => (value === null ? null : String(value))),
+    new Utf8(),
+  );
 }
 
 /** The Arrow type of nested or boolean values; texts where they are of several kinds, or none is there. */
@@ -215,36 +238,4 @@ function inferred(values: readonly unknown[]): DataType {
   const names = new Set((some as object[]).flatMap((value) => Object.keys(value)));
   const member = (name: string): unknown[] => (some as Record<string, unknown>[]).map((value) => value[name]);
   return new Struct(Array.from(names, (name) => new Field(name, inferred(member(name)), true)));
-}
-
-/** One row of a record batch as plain data. */
-function rowOf<T extends TableName>(table: T, batch: RecordBatch, index: number): Row<T> {
-  const row: Record<string, unknown> = {};
-  columnsOf(table).forEach(([name], column) => {
-    const value: unknown = batch.getChildAt(column)?.get(index) ?? null;
-    row[name] = typeof value === 'bigint' ? Number(value) : value;
-  });
-  return row as Row<T>;
-}
-
-/** The rows of a record batch, in order. */
-export function* rowsOf<T extends TableName>(table: T, batch: RecordBatch): Generator<Row<T>> {
-  for (let index = 0; index < batch.numRows; index++) yield rowOf(table, batch, index);
-}
-
-/** The raw buffers of one column of a record batch, for whoever copies them into DuckDB. `offsets` is null for fixed widths. */
-export interface ColumnBuffers {
-  readonly values: BigInt64Array | Int32Array | Float64Array | Uint8Array;
-  readonly offsets: Int32Array | null;
-  /** Arrow's validity: bit `row & 7` of byte `row >> 3` is 1 where there is a value; null where there is one everywhere. */
-  readonly validity: Uint8Array | null;
-}
-
-export function buffersOf(batch: RecordBatch, column: number): ColumnBuffers {
-  const data = batch.data.children[column] as Data;
-  return {
-    values: data.values as ColumnBuffers['values'],
-    offsets: (data.valueOffsets as Int32Array | undefined) ?? null,
-    validity: data.nullCount === 0 ? null : data.nullBitmap,
-  };
 }

@@ -1,14 +1,23 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { format } from 'node:util';
+import { format, inspect, type InspectOptions } from 'node:util';
 import type { LogLevel } from './log.ts';
 
 /** Where the console's lines go while a step runs. */
 export interface CaptureSink {
-  log(message: string, level: LogLevel): void;
+  capture(message: string, level: LogLevel): void;
   readonly hasEnded: boolean;
 }
 
-const levels = { debug: 'debug', error: 'error', info: 'info', log: 'info', trace: 'trace', warn: 'warning' } as const;
+/** The methods that print; the others (`table`, `group`, `assert`, …) go through one of them. */
+const levels = {
+  debug: 'debug',
+  dir: 'info',
+  error: 'error',
+  info: 'info',
+  log: 'info',
+  trace: 'trace',
+  warn: 'warning',
+} as const;
 
 const current = new AsyncLocalStorage<CaptureSink>();
 let users = 0;
@@ -39,8 +48,8 @@ function patch(): () => void {
     const original = console[name];
     const patched = (...args: unknown[]): void => {
       const sink = current.getStore();
-      if (sink !== undefined && !sink.hasEnded) sink.log(format(...args), level);
-      original.apply(console, args);
+      if (sink !== undefined && !sink.hasEnded) sink.capture(textOfCall(name, args), level);
+      (original as (...args: unknown[]) => void).apply(console, args);
     };
     console[name] = patched;
     return () => {
@@ -48,4 +57,10 @@ function patch(): () => void {
     };
   });
   return () => undo.forEach((one) => one());
+}
+
+function textOfCall(method: string, args: readonly unknown[]): string {
+  return method === 'dir'
+    ? inspect(args[0], { customInspect: false, ...(args[1] as InspectOptions | undefined) })
+    : format(...args);
 }

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { Command } from 'commander';
 import { MarqueError } from './error.ts';
 import { humanDuration } from './duration.ts';
+import { lossyJson } from './json.ts';
 import { version } from './run.ts';
 import { DuckDBStorage } from './storage/duckdb.ts';
 import { JsonStorage } from './storage/json.ts';
@@ -43,14 +44,15 @@ program
   .option('-n, --limit <n>', 'at most so many', count, 20)
   .option('-r, --runs <runs>', 'latest, previous, all, or a glob over runs', 'latest')
   .action(async (glob: string, { limit, runs }: { limit: number; runs: string }) => {
+    const { oneLine } = await import('./table.ts');
     await withStore(async (storage) => {
       for await (const scope of storage.search(glob, { limit, runs })) {
-        if (program.opts<Options>().json === true) process.stdout.write(`${JSON.stringify(scope)}\n`);
+        if (program.opts<Options>().json === true) process.stdout.write(`${lossyJson(scope)}\n`);
         else {
           const tags = scope.tags.map((tag) =>
             tag.value === null ? tag.content : `${tag.content}=${Number(tag.value.toPrecision(6))}`,
           );
-          process.stdout.write(`${scope.id}  ${scope.status}  ${humanDuration(scope.durationMs)}  ${tags.join(' ')}\n`);
+          process.stdout.write(`${scope.id}  ${scope.status}  ${humanDuration(scope.durationMs)}  ${oneLine(tags.join(' '))}\n`);
         }
       }
     });
@@ -94,18 +96,12 @@ async function print(pending: Promise<Result>): Promise<void> {
   if (program.opts<Options>().json === true) {
     for (let row = 0; row < result.rowCount; row++) {
       const entries = result.columns.map(({ name }, column) => [name, result.values[column]?.[row]]);
-      process.stdout.write(`${JSON.stringify(Object.fromEntries(entries), plain)}\n`);
+      process.stdout.write(`${lossyJson(Object.fromEntries(entries))}\n`);
     }
   } else {
     const { renderTable } = await import('./table.ts');
     process.stdout.write(`${renderTable(result)}\n`);
   }
-}
-
-/** JSON has no bigint, and writes NaN and the infinities as null. */
-function plain(_key: string, value: unknown): unknown {
-  if (typeof value === 'bigint') return String(value);
-  return typeof value === 'number' && !Number.isFinite(value) ? String(value) : value;
 }
 
 function count(text: string): number {

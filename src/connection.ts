@@ -11,6 +11,9 @@ import type { Result, SqlValue, Statement } from './store.ts';
 /** DuckDB works on libuv's four threads: with more than two queries there, reading a file waits for a query. */
 export const inFlight = new Queue(2);
 
+/** A user's SELECT may take minutes: it has at most one of the two, so that a flush or a search always finds the other. */
+const selects = new Queue(1);
+
 /** What a database shares with its connections. */
 export interface Shared {
   /** For messages. */
@@ -83,17 +86,19 @@ export class Connection {
   }
 
   /**
-   * Text from a user: exactly one SELECT that only reads. `before` are statements of ours that run just before it.
-   * @throws MarqueError `SQL_INVALID` with DuckDB's message when it is anything else, or when DuckDB cannot run it.
+   * Text from a user: exactly one SELECT that only reads. `before` are statements of ours that run just before it. When `signal`
+   * aborts, it is given up, also in the midst, and rejects with the signal's reason.
+   * @throws MarqueError `SQL_INVALID` with DuckDB's message when it is anything else, or when DuckDB cannot run what it says;
+   * `DATABASE_FAILED` when DuckDB fails for a reason of its own: memory, disk, a file.
    */
-  select(statement: Statement, before: readonly Statement[] = []): Promise<Result> {
+  select(statement: Statement, before: readonly Statement[] = [], signal?: AbortSignal): Promise<Result> {
     return this.#add(async () => {
       const { text, values } = statement;
       if (text.includes('\0')) throw new MarqueError('SQL_INVALID', `${show(text)} contains a NUL character`);
       await this.#refuseHarm(text);
       for (const each of before) await this.#run(each.text, each.values);
-      return this.#guard(text, () => this.#select(text, values), 'SQL_INVALID');
-    });
+      return selects.add(() => this.#guard(text, () => this.#select(text, values, signal), 'SQL_INVALID'), signal);
+    }, signal);
   }
 
   /** Waits for everything that was called before, then disconnects. Idempotent. */
@@ -112,13 +117,13 @@ export class Connection {
   }
 
   /** Every use of the native connection goes through here, so none overlaps another or `close`. */
-  #add<T>(job: () => Promise<T>): Promise<T> {
+  #add<T>(job: () => Promise<T>, signal?: AbortSignal): Promise<T> {
     if (this.#closing !== null) {
       return Promise.reject(
         new MarqueError('STORE_CLOSED', `a connection to the database ${this.#shared.label} was used after it was closed`),
       );
     }
-    return this.#queue.add(job);
+    return this.#queue.add(job, signal);
   }
 
   async #job<T>(job: (run: Run) => Promise<T>): Promise<T> {
@@ -151,15 +156,35 @@ export class Connection {
     });
   }
 
-  async #select(text: string, values: readonly SqlValue[]): Promise<Result> {
+  async #select(text: string, values: readonly SqlValue[], signal: AbortSignal | undefined): Promise<Result> {
     const extracted = await this.#extract(text);
     if (extracted.count !== 1) throw new RangeError(`expected one SELECT, got ${extracted.count} statements`);
     return this.#prepared(await extracted.prepare(0), async (prepared) => {
       const type = prepared.statementType;
       if (type !== StatementType.SELECT) throw new RangeError(`expected a SELECT, got ${StatementType[type]}`);
       bindValues(prepared, values);
-      return readResult(await prepared.run());
+      return readResult(await this.#interruptible(signal, () => prepared.run()));
     });
+  }
+
+  /** For what only reads: an interrupted COMMIT is reported as failed although it is durable. */
+  async #interruptible<T>(signal: AbortSignal | undefined, query: () => Promise<T>): Promise<T> {
+    let again: NodeJS.Timeout | undefined;
+    // Again and again: DuckDB forgets an interrupt that comes before the query has begun.
+    const interrupt = (): void => {
+      again = setInterval(() => this.#connection.interrupt(), 10);
+    };
+    signal?.throwIfAborted();
+    signal?.addEventListener('abort', interrupt, { once: true });
+    try {
+      return await query();
+    } catch (error) {
+      signal?.throwIfAborted();
+      throw error;
+    } finally {
+      clearInterval(again);
+      signal?.removeEventListener('abort', interrupt);
+    }
   }
 
   /** Looks at a user's text before DuckDB plans it: planning alone may call functions and open files. */
@@ -201,14 +226,23 @@ export class Connection {
         this.#shared.fatal ??= error as Error;
         throw invalidated(this.#shared);
       }
-      if (code === 'SQL_INVALID') throw new MarqueError(code, message, { cause: error });
-      throw new MarqueError(code, `DuckDB failed on ${show(text, 200)}: ${message}`, { cause: error });
+      if (code === 'SQL_INVALID' && !isOwnFailure(message)) throw new MarqueError(code, message, { cause: error });
+      throw new MarqueError('DATABASE_FAILED', `DuckDB failed on ${show(text, 200)}: ${message}`, { cause: error });
     }
   }
 }
 
+/** An internal error stops DuckDB as well, but only the next statement would hear of it. */
 function isFatal(message: string): boolean {
-  return /^FATAL Error|database has been invalidated/.test(message);
+  return /^(?:FATAL|INTERNAL) Error|database has been invalidated/.test(message);
+}
+
+/**
+ * Whether DuckDB failed at something else than what the text says. `Invalid Error` is its name for what it has no name for; a file
+ * that is not there is one that the text names.
+ */
+function isOwnFailure(message: string): boolean {
+  return /^(?:IO(?! Error: No files found)|Out of Memory|Invalid|Serialization|TransactionContext|Connection|Scheduler|INTERRUPT) Error/.test(message);
 }
 
 function invalidated({ label, fatal }: Shared): MarqueError {

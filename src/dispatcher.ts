@@ -28,6 +28,7 @@ export class Dispatcher {
   readonly #services: StepServices;
   readonly #options: DispatchOptions;
   readonly #stop: AbortSignal;
+  readonly #halt = new AbortController(); // aborted with the first failure that ends the run
   readonly #running = new Set<Attempt>();
   #limit = 1;
   #lanes = 0;
@@ -67,7 +68,7 @@ export class Dispatcher {
    * What they do later is not recorded.
    */
   abandon(error: unknown): void {
-    this.#failure ??= { thrown: error };
+    this.#halted(error);
     for (const attempt of this.#running) {
       this.counts.errors++;
       this.#end(attempt, 'error', { thrown: error });
@@ -85,6 +86,7 @@ export class Dispatcher {
       this.#startLanes(group);
       if (this.#lanes === 0) resolve();
     });
+    group.close();
     if (this.#failure !== null) throw this.#failure.thrown;
   }
 
@@ -98,7 +100,7 @@ export class Dispatcher {
         void this.#lane(group, task);
       }
     } catch (error) {
-      this.#failure ??= { thrown: error }; // a lazy list of steps that threw
+      this.#halted(error); // a lazy list of steps that threw
     }
   }
 
@@ -111,9 +113,15 @@ export class Dispatcher {
         if (this.#mustGiveWay()) await this.#giveWay();
       }
     } catch (error) {
-      this.#failure ??= { thrown: error }; // the store's, or a lazy list of steps that threw: not a step's own
+      this.#halted(error); // the store's, or a lazy list of steps that threw: not a step's own
     }
     if (--this.#lanes === 0) this.#onLastLane();
+  }
+
+  /** Notes what ends the run early. */
+  #halted(thrown: unknown): void {
+    this.#failure ??= { thrown };
+    this.#halt.abort();
   }
 
   get #isStopping(): boolean {
@@ -164,7 +172,8 @@ export class Dispatcher {
 
   /** Waits between attempts; not longer than the run goes on. */
   async #pause(ms: number): Promise<void> {
-    if (ms > 0) await sleep(ms, undefined, { signal: this.#stop }).catch(() => {}); // rejects only when aborted
+    const signal = AbortSignal.any([this.#stop, this.#halt.signal]);
+    if (ms > 0) await sleep(ms, undefined, { signal }).catch(() => {}); // rejects only when aborted
   }
 
   #begin(task: Task, number: number): Attempt {
@@ -185,13 +194,16 @@ export class Dispatcher {
     if (attempt.hasEnded) return; // abandoned
     if (returned !== undefined) attempt.log('the step returned a value, which is dropped: use keep(name, value)', 'warning');
     this.#end(attempt, 'ok', null);
-    if (group.add(attempt.pushed())) this.#startLanes(group);
+    const { pushed } = attempt;
+    if (pushed === null) return;
+    group.add(pushed);
+    this.#startLanes(group);
   }
 
   #fail(attempt: Attempt, error: unknown): void {
     this.#end(attempt, 'error', { thrown: error });
     this.counts.errors++;
-    if (this.#options.failFast) this.#failure ??= { thrown: error };
+    if (this.#options.failFast) this.#halted(error);
   }
 
   #end(attempt: Attempt, status: 'ok' | 'error' | 'retried', failure: { readonly thrown: unknown } | null): void {
@@ -219,7 +231,7 @@ function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function';
 }
 
-/** A policy's `when` that throws counts as no, and is logged on the attempt. */
+/** A policy's `when` that throws, or answers with a promise, counts as no; that is logged on the attempt. */
 function isWorthIt(
   when: (error: unknown, attempt: number) => boolean,
   error: unknown,
@@ -227,7 +239,10 @@ function isWorthIt(
   attempt: Attempt,
 ): boolean {
   try {
-    return when(error, number);
+    const answer: unknown = when(error, number);
+    if (!isThenable(answer)) return Boolean(answer);
+    attempt.log('retry option when returned a promise, which is always true: it counts as no', 'error');
+    return false;
   } catch (thrown) {
     attempt.log(`retry option when threw: ${messageOf(thrown)}`, 'error');
     return false;

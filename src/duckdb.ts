@@ -17,9 +17,9 @@ export interface DatabaseOptions {
   /** A `.duckdb` file, created if absent. In memory by default. */
   readonly path?: string;
   /** As DuckDB writes it, such as `4GB`; 80 % of the machine's memory by default. */
-  readonly memoryLimit?: string;
+  readonly memoryLimit?: string | undefined;
   /** As many as the machine has cores by default. */
-  readonly threads?: number;
+  readonly threads?: number | undefined;
   /**
    * Folders that SQL may read and write. Everything else outside is then out of reach, and the settings are locked. By default
    * there are none. `'any'` leaves access and settings open.
@@ -70,6 +70,11 @@ export class Database {
     const path = resolve(refuseNul(options.path));
     const { value, release } = await openOnce(path, () => openInstance(path, options));
     return new Database(value, path, release);
+  }
+
+  /** False once DuckDB has stopped at a fatal error, such as a full disk while it shortens its log: then it has to be opened again. */
+  get isUsable(): boolean {
+    return this.#shared.fatal === null;
   }
 
   async connect(): Promise<Connection> {

@@ -42,27 +42,47 @@ export class MarqueError extends Error {
   }
 }
 
-/** A short rendering of any value for a message: strings in quotes, long ones cut, never throwing. */
+/** A short rendering of any value for a message: strings in quotes, long ones cut. Never throws, and never reads a large value whole. */
 export function show(value: unknown, limit = 80): string {
   let text: string;
   try {
-    if (typeof value === 'string') text = JSON.stringify(value);
-    else if (typeof value === 'function') text = value.name ? `function ${value.name}` : 'an unnamed function';
-    else if (typeof value === 'bigint') text = `${value}n`;
-    else if (value === null || typeof value !== 'object') text = Object.is(value, -0) ? '-0' : String(value);
-    else if (Array.isArray(value)) text = JSON.stringify(value) ?? 'an array';
-    else {
-      const type = (Object.getPrototypeOf(value) as { constructor?: { name?: string } } | null)?.constructor?.name;
-      text = type === undefined || type === 'Object' ? (JSON.stringify(value) ?? 'an object') : `an instance of ${type}`;
-    }
+    text = sketch(value, limit, 0);
   } catch {
-    text = `a value of type ${typeof value}`; // a hostile toJSON or getter must not hide the error being reported
+    text = `a value of type ${typeof value}`; // a hostile proxy or getter must not hide the error being reported
   }
   return text.length > limit ? `${text.slice(0, limit - 1)}…` : text;
 }
 
-/** The message of anything thrown, also of `throw undefined`. */
+/** Members of lists and objects that are shown, and levels of them. */
+const members = 8;
+const levels = 3;
+
+function sketch(value: unknown, limit: number, depth: number): string {
+  if (typeof value === 'string') return JSON.stringify(value.slice(0, limit));
+  if (typeof value === 'function') return value.name ? `function ${value.name}` : 'an unnamed function';
+  if (typeof value === 'bigint') return `${value}n`;
+  if (value === null || typeof value !== 'object') return Object.is(value, -0) ? '-0' : String(value);
+  if (Array.isArray(value)) {
+    const shown = depth < levels ? value.slice(0, members).map((one) => sketch(one, limit, depth + 1)) : [];
+    return `[${[...shown, ...(value.length > shown.length ? ['…'] : [])].join(',')}]`;
+  }
+  const type = (Object.getPrototypeOf(value) as { constructor?: { name?: string } } | null)?.constructor?.name;
+  if (type !== undefined && type !== 'Object') return `an instance of ${type}`;
+  const names = Object.keys(value);
+  const shown = depth < levels ? names.slice(0, members) : [];
+  const pairs = shown.map(
+    (name) => `${JSON.stringify(name)}:${sketch((value as Record<string, unknown>)[name], limit, depth + 1)}`,
+  );
+  return `{${[...pairs, ...(names.length > shown.length ? ['…'] : [])].join(',')}}`;
+}
+
+/** The message of anything thrown, also of `throw undefined`. Never throws. */
 export function messageOf(thrown: unknown): string {
-  const message: unknown = thrown instanceof Error ? thrown.message : null;
-  return typeof message === 'string' && message !== '' ? message : show(thrown, 1_000);
+  try {
+    const message: unknown = thrown instanceof Error ? thrown.message : null;
+    if (typeof message === 'string' && message !== '') return message;
+  } catch {
+    // a hostile error is shown like any other value
+  }
+  return show(thrown, 1_000);
 }

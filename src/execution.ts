@@ -3,11 +3,13 @@ import { captureConsole } from './capture.ts';
 import type { Context } from './context.ts';
 import { Dispatcher } from './dispatcher.ts';
 import { MarqueError, messageOf } from './error.ts';
-import { type GroupPlan, sizeOf } from './group.ts';
+import type { GroupPlan } from './group.ts';
 import { interruptible } from './interrupt.ts';
 import { paramsJson } from './json.ts';
 import type { LogLevel, LogPrinter } from './log.ts';
 import { type Progress, showProgress } from './progress.ts';
+import { sizeOf } from './push.ts';
+import { Random } from './random.ts';
 import { runOrigin } from './run.ts';
 import { sidOf } from './sid.ts';
 import type { Storage } from './storage/storage.ts';
@@ -42,6 +44,7 @@ export class Execution {
   readonly #dispatcher: Dispatcher;
   #tags = 0;
   #logs = 0;
+  #isClosed = false;
 
   private constructor(plan: ExecutionPlan, writer: Writer) {
     this.#plan = plan;
@@ -58,8 +61,16 @@ export class Execution {
       plan.printer.print('error', plan.flow, `flush failed, to be tried again: ${message}`);
     const [writer, origin] = await Promise.all([plan.storage.begin(plan.flow, uuid, print), runOrigin()]);
     const execution = new Execution(plan, writer);
-    const params = paramsJson(plan.context.own());
-    execution.#event('started', { params: params === null ? {} : (JSON.parse(params) as unknown), ...origin });
+    const values = plan.context.own();
+    const params = paramsJson(values);
+    const seeds = Object.entries(values).flatMap(([name, value]) =>
+      value instanceof Random ? [[name, value.seed] as const] : [],
+    );
+    execution.#event('started', {
+      params: params === null ? {} : (JSON.parse(params) as unknown),
+      seeds: Object.fromEntries(seeds),
+      ...origin,
+    });
     return execution;
   }
 
@@ -69,6 +80,11 @@ export class Execution {
 
   get slug(): string {
     return this.#writer.claim.slug;
+  }
+
+  /** Whether the last group has ended: what is recorded from then on would not be stored. */
+  get isClosed(): boolean {
+    return this.#isClosed;
   }
 
   /** The key of the scope that started last, or null where none has. */
@@ -108,6 +124,7 @@ export class Execution {
     });
     try {
       const outcome = await this.#runGroups();
+      this.#isClosed = true;
       restoreConsole();
       endProgress();
       return await this.#finish(outcome);

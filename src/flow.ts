@@ -5,16 +5,16 @@ import type { GroupPlan } from './group.ts';
 import { Handle } from './handle.ts';
 import { checkLevel, type LogLevel, LogPrinter, textOf } from './log.ts';
 import { checkName } from './name.ts';
-import { orNear } from './near.ts';
+import { withDefaults } from './options.ts';
 import type { SearchOptions } from './plan.ts';
 import type { Progress } from './progress.ts';
+import { checkNeeds, checkValues, toPush } from './push.ts';
 import type { Merge, PushArguments, PushOptions } from './pushing.ts';
 import type { Query } from './query.ts';
 import { RunLogs } from './run-logs.ts';
 import type { Scope } from './scope.ts';
 import type { SqlQuery } from './sql-query.ts';
-import { type Pushable, type Step, type StepLike, toSteps } from './step.ts';
-import { checkValues } from './step-flow.ts';
+import type { Pushable, StepLike } from './step.ts';
 import { MemoryStorage } from './storage/memory.ts';
 import { Storage } from './storage/storage.ts';
 import type { Status } from './store.ts';
@@ -77,7 +77,10 @@ export class Flow<C extends object = object> extends Handle<C> {
       );
     }
     this.storage = storage;
-    this.#options = { logLevel: 'warning', capture: true, concurrency: 1, progress: false, ...options };
+    this.#options = withDefaults<Required<FlowOptions>>(
+      { logLevel: 'warning', capture: true, concurrency: 1, progress: false },
+      options,
+    );
     checkConcurrency(this.#options.concurrency);
     this.#printer = new LogPrinter(this.#options.logLevel);
   }
@@ -141,16 +144,12 @@ export class Flow<C extends object = object> extends Handle<C> {
    * recorded as their params. Does not compile where a step declares a value that is in neither.
    */
   push<const S extends Pushable>(steps: S, ...args: PushArguments<S, C, GroupOptions>): this {
-    const [values = null, options = {}] = args as [Readonly<Record<string, unknown>>?, GroupOptions?];
+    const [values, { scope, concurrency = null } = {}] = args as [unknown?, GroupOptions?];
     this.#checkNotEnded('push');
-    if (values !== null) checkValues(values);
-    if (options.concurrency !== undefined) checkConcurrency(options.concurrency);
-    this.#groups.push({
-      steps: toSteps(steps),
-      values: values === null ? null : { ...values },
-      reference: options.scope ?? null,
-      concurrency: options.concurrency ?? null,
-    });
+    if (concurrency !== null) checkConcurrency(concurrency);
+    const push = toPush(steps, values, scope);
+    if (this.#state === 'running') checkNeeds(push, this.#context);
+    this.#groups.push({ ...push, concurrency });
     return this;
   }
 
@@ -193,7 +192,10 @@ export class Flow<C extends object = object> extends Handle<C> {
     if (this.#state !== 'pending') {
       throw new MarqueError('ALREADY_EXECUTED', `flow "${this.name}" is ${this.#state}: a flow runs once, make a new one`);
     }
-    for (const group of this.#groups) this.#checkNeeds(group);
+    if (options.signal !== undefined && !(options.signal instanceof AbortSignal)) {
+      throw new MarqueError('OPTION_INVALID', `execute option signal is ${show(options.signal)}: give an AbortSignal`);
+    }
+    for (const group of this.#groups) checkNeeds(group, this.#context);
     this.#state = 'running';
     try {
       this.#execution = await this.#begin(options.signal);
@@ -232,29 +234,16 @@ export class Flow<C extends object = object> extends Handle<C> {
     return execution;
   }
 
-  /** A value that is missing is said before anything runs, not hours later. A lazy list is not read for it. */
-  #checkNeeds({ steps, values }: GroupPlan): void {
-    if (!Array.isArray(steps)) return;
-    for (const { name: step, needs } of steps as readonly Step[]) {
-      for (const name of Object.keys(needs ?? {})) {
-        if ((values !== null && Object.hasOwn(values, name)) || this.#context.has(name)) continue;
-        const near = orNear(name, this.#context.names());
-        throw new MarqueError(
-          'CONTEXT_UNKNOWN',
-          `step "${step}" needs "${name}", which is neither pushed with it nor put.${near}`,
-        );
-      }
-    }
-  }
-
   #started(what: string): Execution {
     if (this.#execution !== null) return this.#execution;
     throw new MarqueError('FLOW_NOT_STARTED', `flow "${this.name}" has no ${what} yet: execute() claims the run`);
   }
 
   #checkNotEnded(method: string): void {
-    if (this.#state === 'pending' || this.#state === 'running') return;
-    throw new MarqueError('FLOW_ENDED', `${method} was called on flow "${this.name}", which is ${this.#state}: make a new flow`);
+    const isOpen = this.#state === 'pending' || (this.#state === 'running' && this.#execution?.isClosed !== true);
+    if (isOpen) return;
+    const state = this.#state === 'running' ? 'at its last flush' : this.#state;
+    throw new MarqueError('FLOW_ENDED', `${method} was called on flow "${this.name}", which is ${state}: make a new flow`);
   }
 }
 

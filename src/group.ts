@@ -1,81 +1,59 @@
 import type { Task } from './attempt.ts';
 import type { Context } from './context.ts';
 import { rootPath } from './path.ts';
-import type { Reference } from './scope.ts';
-import { Repeated, type Step } from './step.ts';
+import { type Push, sizeOf } from './push.ts';
 
 /** What one `push` outside any step adds: steps that run after all groups before them have ended. */
-export interface GroupPlan {
-  readonly steps: Iterable<Step>;
-  readonly values: Readonly<Record<string, unknown>> | null;
-  readonly reference: Reference | null;
+export interface GroupPlan extends Push {
   /** Steps at a time; null for the flow's own limit. */
   readonly concurrency: number | null;
 }
 
-/** A running group: its own steps, made only as they are reached, then whatever running steps push. */
+/** Tasks that are made only as they are reached. */
+export interface TaskSource extends Iterable<Task> {
+  /** How many, or Infinity where nobody can know. */
+  readonly size: number;
+}
+
+/** A running group: its own steps, then whatever running steps push, all made only as they are reached. */
 export class Group {
-  readonly #plan: GroupPlan;
-  readonly #number: number;
-  readonly #context: Context;
-  readonly #own: Iterator<Step>;
-  #ownLeft = true;
-  #taken = 0;
-  #pushed: Task[] = [];
-  #next = 0; // the first of #pushed that has not been taken
-  #pushedInAll = 0;
+  #sources: Iterator<Task>[];
+  #next = 0; // the first of #sources that may have a task
+  /** Steps of this group so far, pushed ones included; Infinity where nobody can know. */
+  size: number;
 
   constructor(plan: GroupPlan, number: number, context: Context) {
-    this.#plan = plan;
-    this.#number = number;
-    this.#context = context;
-    this.#own = plan.steps[Symbol.iterator]();
+    this.#sources = [tasksOf(plan, number, context)];
+    this.size = sizeOf(plan.steps);
   }
 
   /** The next task, or null where none is waiting; a running step may still push one. */
   take(): Task | null {
-    if (this.#ownLeft) {
-      const { value: step, done } = this.#own.next();
-      if (done !== true) {
-        const { values, reference } = this.#plan;
-        return {
-          step,
-          values,
-          reference,
-          path: rootPath(this.#number, this.#taken++),
-          inherited: this.#context,
-          parentSid: null,
-        };
-      }
-      this.#ownLeft = false;
-    }
-    const task = this.#pushed[this.#next];
-    if (task === undefined) return null;
-    this.#next++;
-    if (this.#next === 1_024) {
-      this.#pushed.splice(0, this.#next); // what was taken leaves memory, without moving the rest each time
+    for (;;) {
+      const source = this.#sources[this.#next];
+      if (source === undefined) return null;
+      const { value, done } = source.next();
+      if (done !== true) return value;
+      this.#next++;
+      if (this.#next < 1_024) continue;
+      this.#sources = this.#sources.slice(this.#next); // what was read leaves memory, without moving the rest each time
       this.#next = 0;
     }
-    return task;
   }
 
-  /** Adds what a step pushed. Whether that was anything. */
-  add(tasks: Iterable<Task>): boolean {
-    const before = this.#pushedInAll;
-    for (const task of tasks) {
-      this.#pushed.push(task);
-      this.#pushedInAll++;
-    }
-    return this.#pushedInAll > before;
+  add(source: TaskSource): void {
+    this.#sources.push(source[Symbol.iterator]());
+    this.size += source.size;
   }
 
-  /** Steps of this group so far, pushed ones included; Infinity where nobody can know. */
-  get size(): number {
-    return sizeOf(this.#plan.steps) + this.#pushedInAll;
+  /** Lets lazy lists that were not read to their end clean up. */
+  close(): void {
+    for (const source of this.#sources.slice(this.#next)) source.return?.();
   }
 }
 
-/** How many steps there are, where that is known before they are read, else Infinity. */
-export function sizeOf(steps: Iterable<Step>): number {
-  return Array.isArray(steps) || steps instanceof Repeated ? steps.length : Number.POSITIVE_INFINITY;
+function* tasksOf({ steps, values, params, reference }: GroupPlan, number: number, inherited: Context): Generator<Task> {
+  let index = 0;
+  for (const step of steps)
+    yield { step, values, params, reference, path: rootPath(number, index++), inherited, parentSid: null };
 }

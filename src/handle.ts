@@ -48,7 +48,11 @@ export abstract class Handle<C extends object> {
     const last = rest.at(-1);
     const hasOptions = typeof last === 'object' && last !== null && !Array.isArray(last);
     const strict = !(hasOptions && (last as GetOptions).strict === false);
-    const names = hasOptions ? rest[rest.length - 2] : last;
+    const given = hasOptions ? rest.slice(0, -1) : rest;
+    const [names] = given;
+    if (given.length > 0 && typeof names !== 'string' && !Array.isArray(names)) {
+      throw new MarqueError('OPTION_INVALID', `cannot get by the name ${show(names)}: give a text, or a list of texts`);
+    }
     const context = this.readable();
     if (typeof first === 'string') return this.#read(strict, () => [first, context.byName(first)]);
     if (!isValueType(first)) {

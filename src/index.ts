@@ -14,6 +14,7 @@ export type { SqlQuery } from './sql-query.ts';
 export {
   type NeededValues,
   type Needs,
+  type PushedValues,
   type Pushable,
   repeat,
   type Repeated,

@@ -1,5 +1,5 @@
 import { MarqueError, show } from './error.ts';
-import { deepest, isWellFormed } from './plain-json.ts';
+import { deepest } from './plain-json.ts';
 
 /** In characters. A longer member is data, and belongs in an artifact. */
 const longestParam = 65_536;
@@ -24,7 +24,7 @@ export function canonicalJson(value: unknown): string {
 export function paramsJson(values: Readonly<Record<string, unknown>>): string | null {
   const members: string[] = [];
   for (const name of attempt(() => Object.keys(values).sort()) ?? []) {
-    const json = attempt(() => (isWellFormed(name) ? new Writer(longestParam).write(values[name]) : null));
+    const json = attempt(() => (name.isWellFormed() ? new Writer(longestParam).write(values[name]) : null));
     if (json !== null) members.push(`${JSON.stringify(name)}:${json}`);
   }
   return members.length === 0 ? null : `{${members.join(',')}}`;
@@ -74,7 +74,7 @@ class Writer {
     for (const key of Object.keys(object).sort()) {
       const value = object[key];
       if (value === undefined) continue;
-      const json = isWellFormed(key) && this.#spend(key.length + 4) ? this.write(value) : null;
+      const json = key.isWellFormed() && this.#spend(key.length + 4) ? this.write(value) : null;
       if (json === null) return null;
       members.push(`${JSON.stringify(key)}:${json}`);
     }
@@ -85,7 +85,7 @@ class Writer {
 function scalar(value: unknown): string | null {
   switch (typeof value) {
     case 'string':
-      return isWellFormed(value) ? JSON.stringify(value) : null;
+      return value.isWellFormed() ? JSON.stringify(value) : null;
     case 'number':
       return Number.isFinite(value) ? JSON.stringify(value) : `"${value}"`;
     case 'bigint':
@@ -112,4 +112,13 @@ function attempt<T>(read: () => T): T | null {
   } catch {
     return null;
   }
+}
+
+/** JSON for people and programs to read, not to be read back: bigints, NaN and the infinities as texts, a Map as an object. */
+export function lossyJson(value: unknown): string {
+  return JSON.stringify(value, (_key, member: unknown) => {
+    if (typeof member === 'bigint') return String(member);
+    if (member instanceof Map) return Object.fromEntries(member);
+    return typeof member === 'number' && !Number.isFinite(member) ? String(member) : member;
+  });
 }

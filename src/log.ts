@@ -1,3 +1,4 @@
+import { format } from 'node:util';
 import { MarqueError, show } from './error.ts';
 
 /** From the least to the most serious. */
@@ -31,7 +32,11 @@ export class LogPrinter {
   }
 }
 
-/** What was logged as text that any column can hold: strings as they are, half surrogate pairs replaced. */
+/** What was logged as text that any column can hold: as the console would print it, half surrogate pairs replaced. */
 export function textOf(message: unknown): string {
-  return (typeof message === 'string' ? message : show(message, 10_000)).toWellFormed();
+  try {
+    return (typeof message === 'string' ? message : format(message)).toWellFormed();
+  } catch {
+    return show(message); // a value whose own inspection throws
+  }
 }

@@ -8,7 +8,7 @@ export const deepest = 200;
 export function isPlainJson(value: unknown, depth = 0): boolean {
   switch (typeof value) {
     case 'string':
-      return isWellFormed(value);
+      return value.isWellFormed();
     case 'number':
       return Number.isFinite(value) && !Object.is(value, -0);
     case 'boolean':
@@ -33,7 +33,7 @@ function isPlainObject(object: object, depth: number): boolean {
   for (const key of Object.getOwnPropertyNames(object)) {
     const property = Object.getOwnPropertyDescriptor(object, key) as PropertyDescriptor;
     if (!property.enumerable || property.get !== undefined || property.set !== undefined) return false;
-    if (isPerilous(key) || !isWellFormed(key) || !isPlainJson(property.value, depth + 1)) return false;
+    if (isPerilous(key) || !key.isWellFormed() || !isPlainJson(property.value, depth + 1)) return false;
   }
   return true;
 }
@@ -55,9 +55,4 @@ export function strayKey(list: readonly unknown[]): PropertyKey | null {
 /** Keys that decoders refuse, because assigning them reaches into prototypes. */
 export function isPerilous(key: string): boolean {
   return key === '__proto__' || key === 'constructor' || key === 'prototype';
-}
-
-/** False if there is half of a surrogate pair in the text, which no UTF-8 can hold. */
-export function isWellFormed(text: string): boolean {
-  return (text as unknown as { isWellFormed(): boolean }).isWellFormed(); // in Node 20, not yet in the library that TypeScript assumes
 }

@@ -9,11 +9,20 @@ export class Queue {
     this.#width = width;
   }
 
-  add<T>(job: () => Promise<T>): Promise<T> {
+  /** A job that still waits when `signal` aborts never runs: it is rejected with the reason. One that runs is left alone. */
+  add<T>(job: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+    if (signal?.aborted) return Promise.reject(signal.reason as Error);
     const { promise, resolve, reject } = deferred<T>();
-    this.#waiting.push(() => {
+    const start = (): void => {
+      signal?.removeEventListener('abort', leave);
       void this.#settle(job, resolve, reject);
-    });
+    };
+    const leave = (): void => {
+      this.#waiting.splice(this.#waiting.indexOf(start), 1);
+      reject(signal?.reason);
+    };
+    signal?.addEventListener('abort', leave, { once: true });
+    this.#waiting.push(start);
     this.#next();
     return promise;
   }

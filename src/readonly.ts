@@ -1,7 +1,8 @@
 /**
  * Why a SELECT must not run although it is one, or null. A SELECT can do harm through the table functions it calls, also where
  * external access is off and the configuration locked: `FROM enable_logging(storage := 'file', …)` makes the process abort,
- * `FROM enable_profiling(…)` changes every later query, `FROM force_checkpoint()` may end the instance.
+ * `FROM enable_profiling(…)` changes every later query, `FROM force_checkpoint()` may end the instance. And functions that follow JSON down level by level
+ * end the process with its stack, where a text such as `repeat('[', 200000)` becomes JSON.
  *
  * @param serialized what DuckDB's `json_serialize_sql` gave for the text: its own parser's tree, so quoting, case and comments
  * do not matter
@@ -20,15 +21,23 @@ export function refusal(serialized: string, ownFile: boolean): string | null {
 interface Node {
   readonly function_name?: unknown;
   readonly table_name?: unknown;
+  readonly children?: unknown;
+  /** Of a type. */
+  readonly id?: unknown;
 }
 
 function fault(node: Node, ownFile: boolean): string | null {
-  const { function_name: called, table_name: table } = node;
+  const { function_name: called, table_name: table, children, id } = node;
   if (typeof called === 'string') {
     const name = called.toLowerCase();
     if (changing.has(name)) return `${name}() changes the database or runs text that cannot be checked`;
+    if (descending.has(name)) return `${name}() ${crash}`;
+    if (shaping.test(name) && !hasShallowShape(children)) {
+      return `${name}() ${crash}: give it the structure as a text of at most ${mostLevels} brackets in the query itself`;
+    }
     if (ownFile && readsFiles.test(name)) return `${name}() reads files, which a database that is itself a file refuses`;
   }
+  if (id === 'VARIANT') return `a cast to VARIANT ${crash}`;
   // A name with a dot or slash in one piece is a file to DuckDB.
   if (ownFile && typeof table === 'string' && /[./\\]/.test(table)) {
     return `${JSON.stringify(table)} is a file, and a database that is itself a file reads none`;
@@ -36,7 +45,7 @@ function fault(node: Node, ownFile: boolean): string | null {
   return null;
 }
 
-/** Table functions of DuckDB 1.5 that do more than read. A test lists all functions there are, so a new one is noticed. */
+/** Functions of DuckDB 1.5 that do more than read. A test lists all table functions there are, so a new one is noticed. */
 const changing: ReadonlySet<string> = new Set([
   'arrow_scan',
   'arrow_scan_dumb',
@@ -50,6 +59,7 @@ const changing: ReadonlySet<string> = new Set([
   'enable_profiling',
   'force_checkpoint',
   'json_execute_serialized_sql',
+  'json_serialize_plan',
   'query',
   'seq_scan',
   'truncate_duckdb_logs',
@@ -57,3 +67,26 @@ const changing: ReadonlySet<string> = new Set([
 ]);
 
 const readsFiles = /^(?:read_|parquet_|sniff_|glob$|query_table$)/;
+
+const crash = 'can crash the process where JSON is nested deeply';
+
+/** Functions of DuckDB 1.5 that recurse into JSON. A test tries all functions that take JSON, so a new one is noticed. */
+const descending: ReadonlySet<string> = new Set([
+  'json_contains',
+  'json_deserialize_sql',
+  'json_group_structure',
+  'json_merge_patch',
+  'json_structure',
+]);
+
+/** These recurse into their second argument only, the structure that they give to JSON. */
+const shaping = /^(?:json_transform|from_json)(?:_strict)?$/;
+
+/** As deep as what a flow may keep. */
+const mostLevels = 200;
+
+function hasShallowShape(children: unknown): boolean {
+  const [, shape] = (children ?? []) as readonly { readonly value?: { readonly value?: unknown } }[];
+  const text = shape?.value?.value;
+  return typeof text === 'string' && (text.match(/[[{]/g) ?? []).length <= mostLevels;
+}

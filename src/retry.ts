@@ -1,4 +1,5 @@
 import { MarqueError, show } from './error.ts';
+import { withDefaults } from './options.ts';
 import { type NeedsOf, type Step, type StepLike, toStep } from './step.ts';
 
 /** When a failed attempt is followed by another, and after how long. */
@@ -32,15 +33,18 @@ export function retry<S extends StepLike>(
   times: number,
   options: Partial<Omit<RetryPolicy, 'times'>> = {},
 ): Step<NeedsOf<S> & object> {
-  const policy: RetryPolicy = { delay: 0, factor: 2, jitter: 0, when: () => true, ...options, times };
+  const policy = withDefaults<RetryPolicy>({ times, delay: 0, factor: 2, jitter: 0, when: () => true }, { ...options, times });
   if (times !== Number.POSITIVE_INFINITY && !(Number.isSafeInteger(times) && times > 0)) {
     throw new MarqueError('OPTION_INVALID', `retry ${show(times)} times: give the attempts in all, at least 1, or Infinity`);
   }
   check('delay', policy.delay, 0, longestDelay);
   check('factor', policy.factor, 0, Number.MAX_VALUE);
   check('jitter', policy.jitter, 0, 1);
-  if (typeof policy.when !== 'function') {
-    throw new MarqueError('OPTION_INVALID', `retry option when is ${show(policy.when)}: give a function of the error`);
+  if (typeof policy.when !== 'function' || policy.when.constructor.name === 'AsyncFunction') {
+    throw new MarqueError(
+      'OPTION_INVALID',
+      `retry option when is ${show(policy.when)}: give a synchronous function of the error`,
+    );
   }
   return toStep(step).withRetry(policy);
 }

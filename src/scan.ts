@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import type { RecordBatch } from 'apache-arrow';
-import { buffersOf, type ColumnBuffers } from './batch.ts';
+import { buffersOf, type ColumnBuffers } from './record-rows.ts';
 import {
   BIGINT,
   binding,

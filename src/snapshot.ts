@@ -9,18 +9,21 @@ import type { Tag } from './tag.ts';
 export interface SqlSnapshotOptions {
   /** Its schema `raw` holds the six tables, its schema `main` the views. Others may use it between two calls. */
   readonly connection: Connection;
+  /** Another, or the same, for the SELECTs of users: a search then does not wait for them. */
+  readonly selects: Connection;
   /** Run right before each query, without anything between: they put the connection into the state of this snapshot. */
   readonly before: readonly Statement[];
   /** Called once, after the last query has settled. */
   release(): void | Promise<void>;
-  /** Called when a query has failed: the database may have stopped for good. */
-  failed?(): void;
+  /** What to throw instead of the error that a query has failed with. */
+  explain?(error: unknown): unknown;
 }
 
 /** A snapshot of any storage that DuckDB can read: searches are compiled, scopes are read with one SELECT a table. */
 export class SqlSnapshot implements Snapshot {
   readonly #options: SqlSnapshotOptions;
   readonly #underWay = new Set<Promise<unknown>>();
+  readonly #ending = new AbortController();
   #released: Promise<void> | null = null;
 
   constructor(options: SqlSnapshotOptions) {
@@ -53,10 +56,12 @@ export class SqlSnapshot implements Snapshot {
   }
 
   async select(statement: Statement): Promise<Result> {
-    return await this.#use(() => this.#options.connection.select(statement, this.#options.before));
+    const { selects, before } = this.#options;
+    return await this.#use(() => selects.select(statement, before, this.#ending.signal));
   }
 
   async release(): Promise<void> {
+    this.#ending.abort(new MarqueError('STORE_CLOSED', 'the query was stopped: the store was closed while it ran'));
     this.#released ??= Promise.allSettled(this.#underWay).then(() => this.#options.release());
     await this.#released;
   }
@@ -87,8 +92,7 @@ export class SqlSnapshot implements Snapshot {
     try {
       return await running;
     } catch (error) {
-      this.#options.failed?.();
-      throw error;
+      throw (await this.#options.explain?.(error)) ?? error;
     } finally {
       this.#underWay.delete(running);
     }

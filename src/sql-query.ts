@@ -1,7 +1,7 @@
 import type { Table } from 'apache-arrow';
+import type { TableColumn } from './batch.ts';
 import { MarqueError, show } from './error.ts';
 import { Lazy } from './lazy.ts';
-import type { ColumnType } from './schema.ts';
 import type { Result, Snapshot, SqlValue, Statement } from './store.ts';
 
 /**
@@ -26,11 +26,15 @@ export class SqlQuery<Row extends object = Record<string, unknown>> extends Lazy
     }
   }
 
-  /** The whole result, by column, with the names and DuckDB types of its columns. */
+  /**
+   * The whole result, by column, with the names and DuckDB types of its columns. Of several columns with one name the later ones
+   * get a number: `sid`, `sid_1`.
+   */
   async result(): Promise<Result> {
     const snapshot = await this.#open();
     try {
-      return await snapshot.select(this.statement);
+      const { columns, ...result } = await snapshot.select(this.statement);
+      return { ...result, columns: distinct(columns) };
     } finally {
       await snapshot.release();
     }
@@ -63,12 +67,23 @@ function checkSqlValue(value: unknown, index: number): void {
   );
 }
 
-/** The column type that holds a DuckDB type without loss; null for nested and other types, which Arrow infers from the values. */
-function columnType(type: string): ColumnType | null {
+function distinct(columns: Result['columns']): Result['columns'] {
+  const taken = new Set<string>();
+  return columns.map(({ name, type }) => {
+    let free = name;
+    for (let copy = 1; taken.has(free); copy++) free = `${name}_${copy}`;
+    taken.add(free);
+    return { name: free, type };
+  });
+}
+
+/** The column type that holds a DuckDB type without loss; null for nested and wider types, which follow from the values. */
+function columnType(type: string): TableColumn['type'] {
   if (/^(U?TINYINT|U?SMALLINT|INTEGER)$/.test(type)) return 'integer';
   if (/^(UINTEGER|BIGINT)$/.test(type)) return 'bigint';
-  if (/^(DOUBLE|FLOAT|DECIMAL\(.*\)|U?HUGEINT|UBIGINT)$/.test(type)) return 'double';
+  if (/^(DOUBLE|FLOAT|DECIMAL\(.*\))$/.test(type)) return 'double';
   if (/^(TIMESTAMP.*|DATE)$/.test(type)) return 'timestamp';
   if (type === 'BLOB') return 'bytes';
+  if (type === 'BOOLEAN') return 'boolean';
   return /^(VARCHAR|UUID|ENUM\(.*\)|JSON|TIME.*|INTERVAL)$/.test(type) ? 'text' : null;
 }

@@ -1,15 +1,16 @@
 import type { Attempt } from './attempt.ts';
 import type { Context } from './context.ts';
-import { MarqueError, show } from './error.ts';
+import { MarqueError } from './error.ts';
 import { Handle } from './handle.ts';
 import type { LogLevel } from './log.ts';
 import type { SearchOptions } from './plan.ts';
+import { checkValues, toPush } from './push.ts';
 import type { Merge, PushArguments, PushOptions } from './pushing.ts';
 import type { Query } from './query.ts';
 import { Random } from './random.ts';
 import type { Reference } from './scope.ts';
 import type { SqlQuery } from './sql-query.ts';
-import { type Needs, type Pushable, type StepLike, toSteps } from './step.ts';
+import type { Needs, Pushable, StepLike } from './step.ts';
 import type { Storage } from './storage/storage.ts';
 import { checkTag } from './tag.ts';
 
@@ -118,10 +119,8 @@ export class StepFlow<C extends object = object> extends Handle<C> {
    * neither in `values` nor known to be in the context; throws `CONTEXT_UNKNOWN` where it really is not.
    */
   push<const S extends Pushable>(steps: S, ...args: PushArguments<S, C>): void {
-    const [values = null, options = {}] = args as [Readonly<Record<string, unknown>>?, PushOptions?];
-    const attempt = this.#live('push');
-    if (values !== null) checkValues(values);
-    for (const step of toSteps(steps)) attempt.push(step, values, options.scope ?? null);
+    const [values, options = {}] = args as [unknown?, PushOptions?];
+    this.#live('push').push(toPush(steps, values, options.scope));
   }
 
   /**
@@ -146,9 +145,12 @@ export class StepFlow<C extends object = object> extends Handle<C> {
   /** @internal The values that a step declared to need, checked. */
   needed(needs: Needs): object {
     const { context } = this.#attempt;
-    return Object.fromEntries(
-      Object.entries(needs).map(([name, type]) => [name, this.received(name, context.byTypeAndName(type, name))]),
-    );
+    const checked = Object.entries(needs).map(([name, type]) => {
+      const value = context.byTypeAndName(type, name);
+      if (value !== context.byName(name)) context.put({ [name]: value }); // a schema's output is what the step and its pushes see
+      return [name, this.received(name, value)];
+    });
+    return Object.fromEntries(checked) as object;
   }
 
   protected override readable(): Context {
@@ -167,11 +169,4 @@ export class StepFlow<C extends object = object> extends Handle<C> {
       `${method} was called on the handle of step "${step.name}" (${this.#attempt.id}) after the step had ended: await what it starts`,
     );
   }
-}
-
-/** Context values as `put` and `push` take them: an object with names. Throws `OPTION_INVALID`. */
-export function checkValues(values: unknown): Readonly<Record<string, unknown>> {
-  const isPlain = typeof values === 'object' && values !== null && !Array.isArray(values) && !(Symbol.iterator in values);
-  if (isPlain) return values as Readonly<Record<string, unknown>>;
-  throw new MarqueError('OPTION_INVALID', `context values are ${show(values)}: give an object of names, such as { lr: 0.1 }`);
 }

@@ -3,13 +3,16 @@ import { MarqueError, show } from './error.ts';
 import { checkName } from './name.ts';
 import type { RetryPolicy } from './retry.ts';
 import type { StepFlow } from './step-flow.ts';
-import { isValueType, type ValueOf, type ValueType } from './value-type.ts';
+import { type InputOf, isValueType, type ValueOf, type ValueType } from './value-type.ts';
 
 /** What a step needs from the context: names with their types, `{ lr: Number, random: Random }`. */
 export type Needs = Readonly<Record<string, ValueType>>;
 
-/** The values that a declaration of needs stands for. */
+/** The values that a step gets for a declaration of needs. */
 export type NeededValues<D> = { -readonly [K in keyof D]: ValueOf<D[K]> };
+
+/** The values that have to be pushed for a declaration of needs: the same, but for schemas that transform. */
+export type PushedValues<D> = { -readonly [K in keyof D]: InputOf<D[K]> };
 
 /** A function that can be pushed as a step. It returns nothing: what is worth having is kept, tagged or logged. */
 export type StepFunction<C extends object = object> = (flow: StepFlow<C>) => void | Promise<void>;
@@ -96,12 +99,12 @@ export function step<C extends object = object>(name: string, fn: StepFunction<C
 export function step<const D extends Needs>(
   needs: D,
   fn: (flow: StepFlow<NeededValues<D>>, values: NeededValues<D>) => void | Promise<void>,
-): Step<NeededValues<D>>;
+): Step<PushedValues<D>>;
 export function step<const D extends Needs>(
   name: string,
   needs: D,
   fn: (flow: StepFlow<NeededValues<D>>, values: NeededValues<D>) => void | Promise<void>,
-): Step<NeededValues<D>>;
+): Step<PushedValues<D>>;
 export function step(...args: unknown[]): Step {
   const fn = args.at(-1);
   checkFunction(fn);
@@ -133,21 +136,22 @@ function* mapSteps(pushed: Iterable<unknown>): Generator<Step> {
 
 /** Steps over and over, made only as they are reached. */
 export class Repeated<N extends object = object> implements Iterable<Step<N>> {
-  readonly #steps: readonly Step<N>[];
+  /** One round of them. */
+  readonly steps: readonly Step<N>[];
   readonly #times: number;
 
   constructor(steps: readonly Step<N>[], times: number) {
-    this.#steps = steps;
+    this.steps = steps;
     this.#times = times;
   }
 
   /** How many steps there are in all. */
   get length(): number {
-    return this.#steps.length * this.#times;
+    return this.steps.length * this.#times;
   }
 
   *[Symbol.iterator](): Generator<Step<N>> {
-    for (let round = 0; round < this.#times; round++) yield* this.#steps;
+    for (let round = 0; round < this.#times; round++) yield* this.steps;
   }
 }
 

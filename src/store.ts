@@ -96,7 +96,7 @@ export interface Snapshot {
   /** Runs one SELECT over the views of `sql/views.sql`. Anything else is refused. */
   select(statement: Statement): Promise<Result>;
 
-  /** Idempotent. */
+  /** Waits for what `find` and `read` have under way; a `select` is stopped and rejects with STORE_CLOSED. Idempotent. */
   release(): Promise<void>;
 }
 

@@ -1,5 +1,6 @@
 import { Table } from 'console-table-printer';
 import { humanDuration } from './duration.ts';
+import { lossyJson } from './json.ts';
 import type { Result } from './store.ts';
 
 /** Longer texts are cut, with a mark. Characters. */
@@ -35,8 +36,13 @@ function cell(name: string, value: unknown): string {
   if (value instanceof Uint8Array) return `${value.length} bytes`;
   if (typeof value === 'number' && isDuration(name)) return humanDuration(value);
   if (typeof value === 'number') return Number.isInteger(value) ? String(value) : String(Number(value.toPrecision(6)));
-  const text =
-    typeof value === 'string' ? value : typeof value === 'object' ? JSON.stringify(value) : `${value as bigint | boolean}`;
-  const line = text.replaceAll(/\s+/g, ' ');
+  const text = typeof value === 'string' ? value : typeof value === 'object' ? lossyJson(value) : `${value as bigint | boolean}`;
+  const line = oneLine(text);
   return line.length > widest ? `${line.slice(0, widest - 1)}…` : line;
+}
+
+/** A text without line breaks and without characters that a terminal would obey. */
+export function oneLine(text: string): string {
+  const escaped = (character: string): string => `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}`;
+  return text.replaceAll(/\s+/g, ' ').replaceAll(/\p{Cc}/gu, escaped);
 }

@@ -1,5 +1,5 @@
 import { types } from 'node:util';
-import { deepest, strayKey, isPerilous, isWellFormed } from './plain-json.ts';
+import { deepest, strayKey, isPerilous } from './plain-json.ts';
 
 /** Where in a value something cannot be kept, as JavaScript would write it (`.a[3]`), and what it is (`is a function`). */
 export interface Fault {
@@ -55,7 +55,7 @@ class Inspector {
   fault(value: unknown): Fault | null {
     switch (typeof value) {
       case 'string':
-        return isWellFormed(value) ? null : here('contains half of a surrogate pair');
+        return value.isWellFormed() ? null : here('contains half of a surrogate pair');
       case 'symbol':
         return here('is a symbol');
       case 'function':
@@ -126,7 +126,7 @@ class Inspector {
       const property = Object.getOwnPropertyDescriptor(error, key) as PropertyDescriptor;
       if (!isStack && (property.get !== undefined || property.set !== undefined))
         return here(`is an error with the getter ${written(key)}`);
-      const fault = isWellFormed(key)
+      const fault = key.isWellFormed()
         ? this.fault(isStack ? error.stack : property.value)
         : here('has half of a surrogate pair in a name');
       if (fault !== null) return inside(`.${key}`, fault);
@@ -155,7 +155,7 @@ function propertyFault(object: object): Fault | null {
     if (property.get !== undefined || property.set !== undefined) return here(`has the getter ${written(key)}`);
     if (!property.enumerable) return here(`has the property ${written(key)}, which is not enumerable`);
     if (isPerilous(key)) return here(`has the key ${written(key)}, which is kept in a Map only`);
-    if (!isWellFormed(key)) return here('has half of a surrogate pair in a key');
+    if (!key.isWellFormed()) return here('has half of a surrogate pair in a key');
   }
   return null;
 }
@@ -169,7 +169,7 @@ function regExpFault(regExp: RegExp): Fault | null {
   if (regExp.lastIndex !== 0) return here(`is a RegExp with lastIndex ${regExp.lastIndex}`);
   const extra = Reflect.ownKeys(regExp).find((key) => key !== 'lastIndex');
   if (extra !== undefined) return here(`is a RegExp with the property ${written(extra)}`);
-  return isWellFormed(regExp.source) ? null : here('contains half of a surrogate pair');
+  return regExp.source.isWellFormed() ? null : here('contains half of a surrogate pair');
 }
 
 function strange(value: object, prototype: object | null): string {

@@ -27,6 +27,9 @@ export type ValueOf<T> = T extends NumberConstructor
                 ? Instance
                 : never;
 
+/** The value that has to be put for a type: as `ValueOf`, but the input of a schema that transforms. */
+export type InputOf<T> = T extends StandardSchemaV1 ? StandardSchemaV1.InferInput<T> : ValueOf<T>;
+
 export function isSchema(type: ValueType): type is StandardSchemaV1 {
   return '~standard' in type;
 }

@@ -101,7 +101,7 @@ export class Writer {
   async unflushed(): Promise<readonly Batch[]> {
     const open = this.#recorder.mark();
     const number = this.#nextNumber;
-    const sealed = this.#sealed.map((one) => (one.batch ??= this.#build(one.number, one.mark)));
+    const sealed = this.#sealed.map((one) => this.#built(one));
     return Promise.all(rowsIn(open) === 0 ? sealed : [...sealed, this.#build(number, open)]);
   }
 
@@ -116,9 +116,18 @@ export class Writer {
 
   async #writeFirst(): Promise<void> {
     const first = this.#sealed[0] as Sealed;
-    const batch = await (first.batch ??= this.#build(first.number, first.mark));
+    const batch = await this.#built(first);
     await this.#write(batch);
     this.#sealed.shift();
+  }
+
+  /** The batch, built once; a build that failed is tried again. */
+  #built(sealed: Sealed): Promise<Batch> {
+    sealed.batch ??= this.#build(sealed.number, sealed.mark).catch((error: unknown) => {
+      sealed.batch = null;
+      throw error;
+    });
+    return sealed.batch;
   }
 
   async #build(number: number, mark: Mark): Promise<Batch> {

@@ -123,6 +123,11 @@ const mistakes: Record<string, Mistake> = {
     says: ['artifact "model".layers[1].activate', 'function'],
     make: () => inStep((flow) => flow.keep('model', { layers: [{}, { activate: () => 0 }] })),
   },
+  'an artifact that is too large': {
+    code: 'VALUE_INVALID',
+    says: ['"weights"', '300 MiB', 'over 256', 'file'],
+    make: () => inStep((flow) => flow.keep('weights', new Uint8Array(300 * 2 ** 20))),
+  },
   'a recall of what was not kept': {
     code: 'ARTIFACT_UNKNOWN',
     says: ['"modle"', '"model"'],

@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { arrowSchema, recordBatch, rowsOf, tableOf } from '../src/batch.ts';
+import { arrowSchema, recordBatch, tableOf } from '../src/batch.ts';
 import { ConstantColumn, ListColumn, NumberColumn } from '../src/columns.ts';
+import { rowsOf } from '../src/record-rows.ts';
 import { type ColumnType, columnsOf, tableNames } from '../src/schema.ts';
 
 const texts = fc.string({ unit: 'binary', maxLength: 12 }).map((text) => text.toWellFormed());

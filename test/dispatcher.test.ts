@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { childPath } from '../src/path.ts';
 import { Flow, MemoryStorage, Random, repeat, retry, type Step, step, type StepFlow } from '../src/index.ts';
 
@@ -110,7 +110,7 @@ test('steps pushed while others wait run beside them, up to the limit', async ()
   });
   const parent = step('parent', (flow) => flow.push(repeat(child, 10)));
   await newFlow(4)
-    .push([parent, step('slow', () => sleep(30))])
+    .push([parent, step('slow', () => sleep(5))])
     .execute();
   expect(most).toBe(4);
 });
@@ -212,6 +212,32 @@ test('whatever is thrown is recorded', async () => {
     'an instance of Error',
     'range',
   ]);
+});
+
+test('what is logged reads as on the console, errors with their stack, and a captured line is printed once', async () => {
+  const error = vi.spyOn(console, 'error').mockImplementation(() => {});
+  const dir = vi.spyOn(console, 'dir').mockImplementation(() => {});
+  const printed = vi.spyOn(process.stderr, 'write').mockImplementation(() => true);
+  const flow = new Flow('test', new MemoryStorage()).push(
+    step('logs', (inner) => {
+      inner.log(new TypeError('boom'));
+      inner.log(new Map([['k', 1n]]));
+      console.error('captured %d', 1);
+      console.dir({ a: 1 });
+    }),
+  );
+  await flow.execute();
+  const onTerminal = printed.mock.calls.length;
+  for (const spy of [error, dir, printed]) spy.mockRestore();
+  const logs = await flow.logs;
+  expect(logs.map((line) => line.message.split('\n')[0])).toEqual([
+    'TypeError: boom',
+    "Map(1) { 'k' => 1n }",
+    'captured 1',
+    '{ a: 1 }',
+  ]);
+  expect(logs[0]?.message).toContain('dispatcher.test');
+  expect(onTerminal).toBe(0);
 });
 
 test('a thenable that is no promise is awaited', async () => {

@@ -234,7 +234,11 @@ describe('DuckDBStore', () => {
         .artifact(2, 0, 'a', { text: 'x'.repeat(3 * 2 ** 20) })
         .batch();
       limit(2 ** 20);
-      await expect(store.write(batch)).rejects.toMatchObject({ code: 'DATABASE_FAILED' });
+      await expect(store.write(batch)).rejects.toMatchObject({
+        code: 'STORE_UNWRITABLE',
+        message: expect.stringMatching(/^"[^"]*history\.duckdb" cannot be written: Could not write file .* The rows are kept, and flush\(\) tries again$/),
+        cause: { message: expect.stringMatching(/^TransactionContext Error/) },
+      });
       expect(await findIn(store, {}, [batch])).toEqual([run.sid(1), run.sid(2)]);
       limit('unlimited');
       await store.write(batch);
@@ -281,7 +285,7 @@ describe('DuckDBStore', () => {
       expect(await findIn(opened(join(folder, 'missing.duckdb'))).catch(() => 'none')).toBe('none');
     });
 
-    test.for(['live', 'memory', 'system', 'temp', 'main', 'raws'])('takes a file of the name %s', async (name) => {
+    test.for(['live', 'Live', 'LIVE', 'live.rows', 'memory', 'system', 'temp', 'main', 'raws'])('takes a file of the name %s', async (name) => {
       const store = opened(join(folder, `${name}.duckdb`));
       const run = await claimRows(store, 'brave-otter');
       const second = await run.scope(2).batch();
@@ -322,7 +326,7 @@ describe('DuckDBStore', () => {
       await expect(claimRows(opened(join(folder, 'file', 'a.duckdb')), 'a-b')).rejects.toMatchObject({ code: 'STORE_PATH' });
       await expect(claimRows(opened('/proc/marque/a.duckdb'), 'a-b')).rejects.toMatchObject({ code: 'STORE_UNWRITABLE' });
       await expect(claimRows(opened('/proc/a.duckdb'), 'a-b')).rejects.toMatchObject({ code: 'STORE_UNWRITABLE' });
-      for (const name of ['a\0b', 'raw.duckdb', 'RAW']) {
+      for (const name of ['raw.duckdb', 'RAW', 'what?.duckdb', join('what?', 'a.duckdb')]) {
         await expect(claimRows(opened(join(folder, name)), 'a-b')).rejects.toMatchObject({ code: 'STORE_PATH' });
       }
       expect(await readdir(folder)).toEqual(['file']);

@@ -91,7 +91,7 @@ describe('a path that cannot be a store', () => {
       'STORE_FORMAT',
     ],
     ['a store whose first entry is damaged', (folder) => (put(join(folder, 'scopes', first), '{"pro'), folder), 'STORE_DAMAGED'],
-    ['below a file', (folder) => (put(join(folder, 'file'), ''), join(folder, 'file', 'below')), 'STORE_UNWRITABLE'],
+    ['below a file', (folder) => (put(join(folder, 'file'), ''), join(folder, 'file', 'below')), 'STORE_PATH'],
     ['in /proc', () => '/proc/marque', process.platform === 'linux' ? 'STORE_UNWRITABLE' : 'any'],
   ];
 
@@ -123,7 +123,7 @@ describe('a path that cannot be a store', () => {
 });
 
 describe('a name that means something elsewhere', () => {
-  test.each(["it's", 'exp[1]', 'a*b', 'a?b', '[', 'a b $& #', 'größe 漢 😀', '{a,b}', '%20', '"', '-- x'])(
+  test.each(["it's", 'exp[1]', 'a*b', 'a?b', '[', 'a b $& #', 'größe 漢 😀', '{a,b}', '%20', '"', '-- x', 'run=5', 'status=ok', 'sid=9', 'add=1'])(
     '%j is a folder like any other',
     async (name) => {
       const parent = temporaryFolder();
@@ -137,10 +137,11 @@ describe('a name that means something elsewhere', () => {
       await store.write(first);
       expect(await findIn(store, {}, [first, second])).toEqual([run.sid(1), run.sid(2)]);
       await store.write(second);
+      expect(await findIn(store, {}, [first, second])).toEqual([run.sid(1), run.sid(2)]);
       expect(await selectIn(store, 'SELECT DISTINCT run FROM tags')).toEqual([['calm-heron']]);
-      expect(await plainly('SELECT DISTINCT run, count(*) FROM tags GROUP BY run', join(folder, 'open.sql'))).toEqual([
-        ['calm-heron', '2'],
-      ]);
+      expect(await selectIn(store, 'SELECT DISTINCT run, status FROM scopes')).toEqual([['calm-heron', 'ok']]);
+      const counted = 'SELECT run, status, count(*) FROM tags JOIN scopes USING (sid, run) GROUP BY ALL';
+      expect(await plainly(counted, join(folder, 'open.sql'))).toEqual([['calm-heron', 'ok', '2']]);
     },
   );
 });

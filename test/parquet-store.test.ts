@@ -5,6 +5,7 @@ import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { Database } from '../src/duckdb.ts';
 import { MarqueError } from '../src/error.ts';
 import { schema, type TableName, tableNames } from '../src/schema.ts';
+import { DeltaLog } from '../src/storage/delta-log.ts';
 import { ParquetStore } from '../src/storage/parquet-store.ts';
 import { temporaryFolder } from './folders.ts';
 import { everywhere, opened, written } from './parquet-stores.ts';
@@ -56,13 +57,17 @@ describe('a batch', () => {
       const whole = [[1, 1, 1, 1, 2, 1]];
       expect(await selectIn(store, everywhere, [batch])).toEqual(whole);
 
-      const log = join(folder, table, '_delta_log');
-      renameSync(log, `${log}.gone`);
+      const { append } = DeltaLog.prototype;
+      const failing = vi.spyOn(DeltaLog.prototype, 'append').mockImplementation(async function (this: DeltaLog, ...parts) {
+        if (this.folder === join(folder, table)) throw new MarqueError('STORE_UNWRITABLE', 'the disk is full');
+        return await append.apply(this, parts);
+      });
+      onTestFinished(() => failing.mockRestore());
       for (let attempt = 0; attempt < 2; attempt++) {
         await expect(store.write(batch)).rejects.toMatchObject({ code: 'STORE_UNWRITABLE' });
         expect(await selectIn(store, everywhere, [batch])).toEqual(whole);
       }
-      renameSync(`${log}.gone`, log);
+      failing.mockRestore();
       // Others see nothing of it before `scopes` has it, and everything but its events from then on.
       expect(await selectIn(opened(folder), everywhere)).toEqual(table === 'runs' ? [[1, 1, 1, 1, 2, 0]] : [[0, 0, 0, 0, 1, 0]]);
       await store.write(batch);
@@ -79,7 +84,9 @@ describe('a batch', () => {
     await store.write(await run.scope(1).tag(1, 0, 'a').batch());
     renameSync(join(folder, 'tags'), join(folder, 'moved'));
     const batch = await run.scope(2).tag(2, 0, 'b').batch();
-    await expect(store.write(batch)).rejects.toMatchObject({ code: 'DATABASE_FAILED' });
+    const error = await store.write(batch).catch((thrown: unknown) => thrown);
+    expect(error).toMatchObject({ code: 'STORE_UNWRITABLE', cause: { message: expect.stringMatching(/^IO Error/) } });
+    expect((error as Error).message).toMatch(/^"[^"]*" cannot be written: .*No such file or directory\. The rows are kept, and flush\(\) tries again$/);
     renameSync(join(folder, 'moved'), join(folder, 'tags'));
     expect(await findIn(opened(folder))).toEqual([run.sid(1)]);
     await store.write(batch);

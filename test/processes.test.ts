@@ -12,8 +12,8 @@ interface Ended {
 }
 
 /** Runs the program in a process of its own; sends it the signals once it waits. */
-async function run(folder: string, ending: string, signals: readonly NodeJS.Signals[] = []): Promise<Ended> {
-  const program = fileURLToPath(new URL('programs/slow.ts', import.meta.url));
+async function run(folder: string, ending: string, signals: readonly NodeJS.Signals[] = [], name = 'slow.ts'): Promise<Ended> {
+  const program = fileURLToPath(new URL(`programs/${name}`, import.meta.url));
   const child = spawn(process.execPath, ['--import', 'tsx', program, folder, ending], { stdio: ['ignore', 'pipe', 'pipe'] });
   let stdout = '';
   let stderr = '';
@@ -60,6 +60,11 @@ test('a step that never settles is blamed, what finished is flushed, and the exi
   expect(stderr).toContain('STEP_NEVER_SETTLES');
   expect(await finished(folder)).toEqual(['quick ok', 'quick ok', 'quick ok', 'slow error']);
   expect(await runState(folder)).toBe('failed');
+});
+
+test('of a flow within a flow only the inner one is stuck: the outer goes on', async () => {
+  const { code, stdout } = await run(temporaryFolder(), 'never settles', [], 'nested.ts');
+  expect({ code, stdout }).toEqual({ code: 0, stdout: 'inner STEP_NEVER_SETTLES\nouter ok, ok\n' });
 });
 
 test('a process whose flow has ended exits by itself', async () => {

@@ -64,6 +64,21 @@ describe.each(Object.entries(storages))('%s', (name, make) => {
     }
   });
 
+  test('keeps a byte order mark at the beginning of a text', async () => {
+    await using storage = make(temporaryFolder());
+    function marked(flow: StepFlow): void {
+      flow.tag('\uFEFFtag', 1);
+      flow.keep('\uFEFFname', 'marked');
+      flow.keep('name', '\uFEFFplain');
+    }
+    const scope = await newFlow(storage).push(marked).execute();
+    expect(scope?.tags[0]?.content).toBe('\uFEFFtag');
+    expect(scope?.artifacts).toEqual(['\uFEFFname', 'name']);
+    expect([scope?.recall('\uFEFFname'), scope?.recall('name')]).toEqual(['marked', '\uFEFFplain']);
+    expect(await storage.search('*', { where: (tag) => tag.content === '\uFEFFtag' }).count()).toBe(1);
+    expect(await storage.sql`SELECT content FROM tags WHERE content = ${'\uFEFFtag'}`).toEqual([{ content: '\uFEFFtag' }]);
+  });
+
   test('a later change of a value does not reach what was kept', async () => {
     await using storage = make(temporaryFolder());
     function keeps(flow: StepFlow): void {
@@ -190,7 +205,9 @@ describe.each(Object.entries(storages))('%s', (name, make) => {
       [3, 'ok'],
       [2, 'retried'],
     ]);
-    await expect(storage.load(`${id}#4`)).rejects.toMatchObject({ code: 'SCOPE_UNKNOWN' });
+    for (const unknown of [`${id}#4`, `${id}#x`, '', 'a', 't.[a.b.0-0', '*.*.*.*']) {
+      await expect(storage.load(unknown)).rejects.toMatchObject({ code: 'SCOPE_UNKNOWN' });
+    }
   });
 
   test('SQL binds what it is given, and refuses all but one SELECT', async () => {
@@ -208,6 +225,23 @@ describe.each(Object.entries(storages))('%s', (name, make) => {
     for (const query of refused) await expect(query.result()).rejects.toMatchObject({ code: 'SQL_INVALID' });
     await expect(storage.sql`SELECT * FROM read_csv('/etc/passwd')`.result()).rejects.toMatchObject({ code: 'SQL_INVALID' });
     expect((await storage.sql`SELECT step FROM scopes`.toArrow()).toArray().map(String)).toEqual(['{"step": "nothing"}']);
+  });
+
+  test('SQL keeps every column and every integer', async () => {
+    await using storage = make(temporaryFolder());
+    await newFlow(storage).push(nothing).execute();
+    const query = storage.sql`SELECT 1 AS a, 2 AS a, 9007199254740993 AS big, 18446744073709551615::UBIGINT AS most, 2::HUGEINT ** 100 AS huge, false AS no`;
+    const [row] = await query;
+    expect(row).toMatchObject({ a: 1, a_1: 2, big: 9007199254740993n, most: 18446744073709551615n, no: false });
+    const table = await query.toArrow();
+    expect(table.get(0)?.toJSON()).toMatchObject({
+      a: 1,
+      a_1: 2,
+      big: 9007199254740993n,
+      most: 18446744073709551615n,
+      no: false,
+    });
+    expect((await storage.sql`SELECT true AS yes WHERE false`.toArrow()).schema.toString()).toContain('Bool');
   });
 
   test('a loop over results may stop, and the storage may be closed at any time, twice', async () => {

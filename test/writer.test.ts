@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import { rowsOf } from '../src/batch.ts';
+import { rowsOf } from '../src/record-rows.ts';
 import type { Batch } from '../src/store.ts';
 import { type FlushPolicy, Writer } from '../src/writer.ts';
 
@@ -93,6 +93,18 @@ test('time, rows and bytes each start a flush in the background', async () => {
     await expect.poll(() => store.contents).toEqual(['a']);
     expect(writer.isWriting).toBe(false);
   }
+});
+
+test('a large row makes a batch of its own, so that nothing grows past what a batch can hold', async () => {
+  const store = new FakeStore();
+  const writer = newWriter(store, { bytes: 1_000 });
+  for (let index = 0; index < 5; index++) {
+    const artifact = { name: `a${index}`, codec: 'json', text: 'x'.repeat(2_000), bytes: null };
+    writer.recorder.artifact(1, 'step', index, artifact);
+    writer.recorded();
+  }
+  await writer.flush();
+  expect(store.written.map((batch) => batch.tables.artifacts?.numRows)).toEqual([1, 1, 1, 1, 1]);
 });
 
 test('a failure in the background is reported, and does not end the process', async () => {

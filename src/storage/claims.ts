@@ -4,6 +4,7 @@ import { MarqueError, show } from '../error.ts';
 import { lastRunNumber } from '../sid.ts';
 import type { Claim, ClaimRequest } from '../store.ts';
 import { makeFolder, putIfAbsent, writeWhole } from './files.ts';
+import { freeSlug } from './free-slug.ts';
 import { currentOwner, type Owner } from './owner.ts';
 
 /** What both files of a claim hold, as JSON. The modification time of `<number>.json` is the heartbeat. */
@@ -17,7 +18,6 @@ interface ClaimRecord extends Owner {
 }
 
 const heartbeatMs = 10_000;
-const mostDraws = 1_000;
 
 /**
  * Takes the next run number and a free slug in a folder of claims, which is made if need be. Two files say so, each created
@@ -29,13 +29,14 @@ export async function claimRun(folder: string, request: ClaimRequest): Promise<C
   const taken = new Set(await readdir(folder));
   const common = { uuid: request.uuid, flow: request.flow, ...currentOwner(), claimedAt: new Date().toISOString() };
 
-  let slug = freeSlug(request, taken);
+  const isFree = (slug: string) => !taken.has(`${slug}.json`);
+  let slug = await freeSlug(request, isFree);
   let number = highestNumber(taken) + 1;
   while (!(await putIfAbsent(pathOf(folder, checkNumber(folder, number)), text({ ...common, number, slug })))) number++;
 
   while (!(await putIfAbsent(pathOf(folder, slug), text({ ...common, number, slug })))) {
     taken.add(`${slug}.json`);
-    slug = freeSlug(request, taken);
+    slug = await freeSlug(request, isFree);
     await writeWhole(pathOf(folder, number), text({ ...common, number, slug }));
   }
   return { number, slug, release: beat(pathOf(folder, number)) };
@@ -52,15 +53,6 @@ function beat(path: string): () => Promise<void> {
     clearInterval(timer);
     await touching;
   };
-}
-
-/** A slug that nobody has, never one of digits only: that would read as a run number. */
-function freeSlug(request: ClaimRequest, taken: ReadonlySet<string>): string {
-  for (let draw = 0; draw < mostDraws; draw++) {
-    const slug = request.drawSlug();
-    if (!/^\d+$/.test(slug) && !taken.has(`${slug}.json`)) return slug;
-  }
-  throw new MarqueError('STORE_UNWRITABLE', `no free name for the run after ${mostDraws} draws: use a new store`);
 }
 
 function checkNumber(folder: string, number: number): number {

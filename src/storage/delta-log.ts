@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path';
 import { MarqueError, messageOf, show } from '../error.ts';
 import type { TableName } from '../schema.ts';
 import type { BatchId } from '../store.ts';
+import { Anchor } from './anchor.ts';
 import {
   appendEntry,
   type DeltaEntry,
@@ -37,6 +38,7 @@ const mostAtOnce = 32;
 export class DeltaLog {
   /** The table's folder, which holds its segments and the folder `_delta_log`. */
   readonly folder: string;
+  readonly #anchor: Anchor;
   #version = -1;
   #segments = new Map<string, BatchId | null>();
   #batches = new Map<string, number>();
@@ -45,6 +47,12 @@ export class DeltaLog {
 
   constructor(folder: string) {
     this.folder = folder;
+    this.#anchor = new Anchor(this.#pathOf(0), dirname(folder));
+  }
+
+  /** @throws MarqueError STORE_PATH where the log that was read before has gone, or another has taken its place. */
+  async checkPlace(): Promise<void> {
+    await this.#anchor.check();
   }
 
   /** Whether there is a log, made by us. Raises STORE_PATH for one of another program, STORE_FORMAT for one of a newer format. */
@@ -69,6 +77,8 @@ export class DeltaLog {
   /**
    * Appends a batch, with its rows or without, and returns a version that holds it. Durable when it resolves. A batch that is
    * in the log already is not appended again, so this may be tried again after any failure.
+   *
+   * @throws MarqueError STORE_PATH as {@link checkPlace} does, STORE_UNWRITABLE.
    */
   async append(id: BatchId, segment: SegmentFile | null, needs: Readonly<Record<string, number>> = {}): Promise<number> {
     return await this.#inTurn(async () => {
@@ -80,6 +90,7 @@ export class DeltaLog {
           return this.#version;
         }
         const version = this.#version + 1;
+        await this.#anchor.check();
         if (await putIfAbsent(this.#pathOf(version), text)) {
           this.#apply(parseEntry(text, this.#pathOf(version)));
           return version;
@@ -89,6 +100,7 @@ export class DeltaLog {
   }
 
   async #catchUp(): Promise<void> {
+    if (this.#version === -1) await this.#anchor.hold();
     // A version that is missing from the middle must not pass for the end of the log.
     const known = this.#version === -1 ? await this.#highestVersion() : this.#version;
     for (let count = Math.max(1, known - this.#version); ; count *= 2) {

@@ -7,12 +7,15 @@ import { lastRunNumber } from '../sid.ts';
 import { SqlSnapshot } from '../snapshot.ts';
 import type { Batch, Claim, ClaimRequest, Snapshot } from '../store.ts';
 import { AcknowledgedFile } from './acknowledged.ts';
+import type { Anchor } from './anchor.ts';
+import { damagedFile } from './damage.ts';
 import { countBatches, openDuckDB, type OpenedDuckDB } from './duckdb-opening.ts';
+import { freeSlug } from './free-slug.ts';
+import type { DuckDBLimits } from './limits.ts';
 import type { Lock } from './lock.ts';
 import { currentOwner } from './owner.ts';
 import type { Mortal } from './reopening.ts';
-
-const mostDraws = 1_000;
+import { unwritable } from './unwritable.ts';
 
 /** A write-ahead log beyond this size goes into the file itself. It is the size at which DuckDB would do so unasked. */
 const longLog = 16 * 2 ** 20;
@@ -27,28 +30,30 @@ export class DuckDBFile implements Mortal {
   readonly #database: Database;
   readonly #catalog: string;
   readonly #writer: Connection;
-  readonly #readers: OpenedDuckDB['readers'];
+  readonly #reader: Connection;
+  readonly #selects: Connection;
   readonly #acknowledged: AcknowledgedFile;
-  #snapshots = 0;
-  #hasFailed = false;
+  readonly #anchor: Anchor;
 
-  private constructor({ path, lock, database, catalog, writer, readers }: OpenedDuckDB) {
+  private constructor({ path, lock, database, catalog, writer, readers }: OpenedDuckDB, anchor: Anchor) {
     this.#path = path;
     this.#lock = lock;
     this.#database = database;
     this.#catalog = quoteName(catalog);
     this.#writer = writer;
-    this.#readers = readers;
+    [this.#reader, this.#selects] = readers;
     this.#acknowledged = new AcknowledgedFile(path);
+    this.#anchor = anchor;
   }
 
   /**
-   * Opens a file, and if `create` says so makes it where there is none or an empty one.
+   * Opens a file, and if `create` says so makes it where there is none or an empty one. An anchor that holds a file lets no other be
+   * opened.
    *
    * @throws MarqueError STORE_PATH, STORE_FORMAT, STORE_LOCKED, STORE_DAMAGED, STORE_UNWRITABLE.
    */
-  static async open(given: string, create: boolean): Promise<DuckDBFile> {
-    return new DuckDBFile(await openDuckDB(given, create));
+  static async open(given: string, create: boolean, limits: DuckDBLimits, anchor: Anchor): Promise<DuckDBFile> {
+    return new DuckDBFile(await openDuckDB(given, create, limits, anchor), anchor);
   }
 
   /** Durable and acknowledged when it resolves. A batch that is there already is acknowledged once more. */
@@ -82,7 +87,10 @@ export class DuckDBFile implements Mortal {
           'STORE_UNWRITABLE',
           `${show(this.#path, 300)} has used up its ${lastRunNumber} run numbers: use a new store`,
         );
-      const free = await freeSlug(run, () => request.drawSlug());
+      const free = await freeSlug(
+        request,
+        async (slug) => (await run('SELECT 1 FROM raw.claims WHERE slug = $1', [slug])).rowCount === 0,
+      );
       const { uuid, flow } = request;
       const { host, pid } = currentOwner();
       await run('INSERT INTO raw.claims VALUES ($1, $2, $3, $4, $5, $6, $7)', [
@@ -106,52 +114,46 @@ export class DuckDBFile implements Mortal {
    * query that fails.
    */
   async snapshot(unflushed: readonly Batch[]): Promise<Snapshot> {
-    const reader = this.#readers[this.#snapshots++ % this.#readers.length] as Connection;
+    await this.#anchor.check();
     const counts = tableNames.map((table) => `(SELECT count(*) FROM ${this.#catalog}.raw.${table})`);
     const first = unflushed.reduce((least, { id }) => Math.min(least, id.number), Number.MAX_SAFE_INTEGER);
-    const capture = reader.run(
+    const capture = this.#reader.run(
       `SELECT [${counts.join(', ')}], (
         SELECT list(writer || ' ' || number) FROM ${this.#catalog}.raw.batches WHERE number >= $1 AND writer IN (SELECT unnest($2::VARCHAR[]))
       )`,
       [BigInt(first), [...new Set(unflushed.map(({ id }) => id.writer))]],
     );
-    const state = await this.#noting(capture);
+    const state = await this.#explained(capture);
     const rows = state.values[0]?.[0] as readonly number[];
     const written = new Set(state.values[1]?.[0] as readonly string[] | null);
     const token = this.#database.pin(unflushed.filter(({ id }) => !written.has(`${id.writer} ${id.number}`)));
     return new SqlSnapshot({
-      connection: reader,
+      connection: this.#reader,
+      selects: this.#selects,
       before: [
         { text: 'SET VARIABLE written_rows = $1', values: [rows.map(BigInt)] },
         { text: 'SET VARIABLE unflushed = $1', values: [token] },
       ],
       release: () => this.#database.unpin(token),
-      failed: () => {
-        this.#hasFailed = true;
-      },
+      explain: (error) => damagedFile(this.#path, error),
     });
   }
 
   /** Moves a long write-ahead log into the file. Only `stat` is used on it: opening it would drop DuckDB's lock. */
   async shortenLog(): Promise<void> {
     const { size } = await stat(`${this.#path}.wal`).catch(() => ({ size: 0 }));
-    if (size > longLog) await this.#noting(this.#writer.run('CHECKPOINT'));
+    if (size > longLog && !(await this.#anchor.isGone())) await this.#writer.run('CHECKPOINT');
   }
 
-  /** False once DuckDB has stopped at a fatal error, such as a full disk while it shortens its log: then it has to be opened again. */
-  async isUsable(): Promise<boolean> {
-    if (!this.#hasFailed) return true;
-    const [reader] = this.#readers; // the writer may have a large batch under way
-    this.#hasFailed = !(await reader.run('SELECT 1').then(
-      () => true,
-      () => false,
-    ));
-    return !this.#hasFailed;
+  get isUsable(): boolean {
+    return this.#database.isUsable;
   }
 
   async close(): Promise<void> {
     try {
-      await this.#writer.run('CHECKPOINT').catch(() => undefined); // what is in the log is durable: the next one who opens it tries again
+      // DuckDB removes the log by its name at a checkpoint, which may be the log of another file by now. What is in ours is durable.
+      const isGone = await this.#anchor.isGone().catch(() => true);
+      await this.#writer.run(isGone ? 'PRAGMA disable_checkpoint_on_shutdown' : 'CHECKPOINT').catch(() => undefined);
       await this.#database.close();
     } finally {
       await this.#lock.release();
@@ -159,24 +161,23 @@ export class DuckDBFile implements Mortal {
   }
 
   async #transaction<T>(job: (run: Run) => Promise<T>): Promise<T> {
-    return await this.#noting(this.#writer.transaction(job));
+    const checked = async (run: Run): Promise<T> => {
+      const value = await job(run);
+      await this.#anchor.check(); // last of all: DuckDB writes the log by its name, whosever that is by now
+      return value;
+    };
+    try {
+      return await this.#explained(this.#writer.transaction(checked));
+    } catch (error) {
+      throw unwritable(this.#path, error);
+    }
   }
 
-  /** Remembers that something failed: perhaps nothing works any more. */
-  async #noting<T>(running: Promise<T>): Promise<T> {
+  async #explained<T>(running: Promise<T>): Promise<T> {
     try {
       return await running;
     } catch (error) {
-      this.#hasFailed = true;
-      throw error;
+      throw damagedFile(this.#path, error);
     }
   }
-}
-
-async function freeSlug(run: Run, drawSlug: () => string): Promise<string> {
-  for (let draw = 0; draw < mostDraws; draw++) {
-    const slug = drawSlug();
-    if (!/^\d+$/.test(slug) && (await run('SELECT 1 FROM raw.claims WHERE slug = $1', [slug])).rowCount === 0) return slug;
-  }
-  throw new MarqueError('STORE_UNWRITABLE', `no free name for the run after ${mostDraws} draws: use a new store`);
 }

@@ -1,4 +1,4 @@
-import { stat } from 'node:fs/promises';
+import { rm, stat } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
 import type { Connection, Database } from '../duckdb.ts';
 import { MarqueError, messageOf, show } from '../error.ts';
@@ -7,10 +7,18 @@ import { type TableName, tableNames } from '../schema.ts';
 import { ledgerSql, rawViewsSql, schemaSql, viewsSql } from '../sql.ts';
 import type { Result } from '../store.ts';
 import { type Acknowledged, AcknowledgedFile } from './acknowledged.ts';
+import type { Anchor } from './anchor.ts';
+import { damagedFile } from './damage.ts';
 import { hasCode, makeFolder, publish, temporaryBeside } from './files.ts';
+import type { DuckDBLimits } from './limits.ts';
 import { canonicalPath, type Lock, lockFile } from './lock.ts';
+import { unfit } from './store-path.ts';
+import { unwritable } from './unwritable.ts';
 
 const formatVersion = 1;
+
+/** A file's database is called by the file's name up to the first dot, so none is called like this. */
+const liveCatalog = quoteName('live.rows');
 
 /** A store's `.duckdb` file, open and locked. */
 export interface OpenedDuckDB {
@@ -26,11 +34,17 @@ export interface OpenedDuckDB {
 
 /**
  * Opens a store's file, and if `create` says so makes it where there is none or an empty one. Everything that is no store is left
- * as it was.
+ * as it was. The anchor holds the file once it is open.
  *
  * @throws MarqueError STORE_PATH, STORE_FORMAT, STORE_LOCKED, STORE_DAMAGED, STORE_UNWRITABLE.
  */
-export async function openDuckDB(given: string, create: boolean): Promise<OpenedDuckDB> {
+export async function openDuckDB(
+  given: string,
+  create: boolean,
+  limits: DuckDBLimits,
+  anchor: Anchor,
+): Promise<OpenedDuckDB> {
+  await anchor.check();
   const path = await pathTo(given);
   const isThere = await isFile(path);
   if (!isThere && !create)
@@ -40,16 +54,18 @@ export async function openDuckDB(given: string, create: boolean): Promise<Opened
   let database: Database | undefined;
   try {
     if (!(await isFile(path))) await createFile(path);
-    database = await openDatabase(path);
+    database = await openDatabase(path, limits);
     const writer = await database.connect();
     const catalog = (await writer.run('SELECT current_catalog()')).values[0]?.[0] as string;
     await checkContent(path, writer, catalog);
     await new AcknowledgedFile(path).check(path, await countBatches((text) => writer.run(text)));
-    return { path, lock, database, catalog, writer, readers: await connectReaders(database, catalog) };
+    const readers = await connectReaders(database, catalog);
+    await anchor.hold();
+    return { path, lock, database, catalog, writer, readers };
   } catch (error) {
     await database?.close();
     await lock.release();
-    throw error;
+    throw damagedFile(path, error);
   }
 }
 
@@ -66,12 +82,10 @@ async function pathTo(given: string): Promise<string> {
   } catch (error) {
     throw new MarqueError('STORE_PATH', `${show(given, 300)} cannot be a DuckDB file: ${messageOf(error)}`, { cause: error });
   }
+  if (path.includes('?')) throw unfit(path, 'DuckDB takes what follows the question mark for settings. Choose another name');
   // A database is called by its file's name up to the first dot, and `raw.scopes` would be ambiguous, in the file's own views too.
-  if (!/^raw(\.|$)/i.test(basename(path))) return path;
-  throw new MarqueError(
-    'STORE_PATH',
-    `${show(path, 300)} cannot be a store: DuckDB would take the name for the schema raw. Choose another name`,
-  );
+  if (/^raw(\.|$)/i.test(basename(path))) throw unfit(path, 'DuckDB would take the name for the schema raw. Choose another name');
+  return path;
 }
 
 /** Whether there is a file with content. A file without any is no loss. */
@@ -96,23 +110,28 @@ async function createFile(path: string): Promise<void> {
   }
   const temporary = temporaryBeside(path);
   const { Database } = await import('../duckdb.ts');
-  const database = await Database.open({ path: temporary });
   try {
-    const connection = await database.connect();
-    await connection.script(`${schemaSql()}\n${ledgerSql()}\n${viewsSql()}`);
-    await connection.run('INSERT INTO raw.format VALUES ($1)', [BigInt(formatVersion)]);
-    await connection.run('CHECKPOINT');
-  } finally {
-    await database.close();
+    const database = await Database.open({ path: temporary });
+    try {
+      const connection = await database.connect();
+      await connection.script(`${schemaSql()}\n${ledgerSql()}\n${viewsSql()}`);
+      await connection.run('INSERT INTO raw.format VALUES ($1)', [BigInt(formatVersion)]);
+      await connection.run('CHECKPOINT');
+    } finally {
+      await database.close();
+    }
+    await new AcknowledgedFile(path).write({ batches: 0, claims: 0 });
+    await publish(temporary, path);
+  } catch (error) {
+    for (const left of [temporary, `${temporary}.wal`]) await rm(left, { force: true }).catch(() => undefined);
+    throw unwritable(path, error);
   }
-  await new AcknowledgedFile(path).write({ batches: 0, claims: 0 });
-  await publish(temporary, path);
 }
 
-async function openDatabase(path: string): Promise<Database> {
+async function openDatabase(path: string, { memoryLimit, threads }: DuckDBLimits): Promise<Database> {
   const { Database } = await import('../duckdb.ts');
   try {
-    return await Database.open({ path });
+    return await Database.open({ path, memoryLimit, threads });
   } catch (error) {
     const message = messageOf(error);
     const name = show(path, 300);
@@ -153,10 +172,9 @@ async function checkContent(path: string, writer: Connection, catalog: string): 
 
 /** The rows of the file and those in memory come together in a database in memory: no other program finds such views in the file. */
 async function connectReaders(database: Database, catalog: string): Promise<[Connection, Connection]> {
-  const live = catalog === 'live' ? 'live_rows' : 'live';
   const readers: [Connection, Connection] = [await database.connect(), await database.connect()];
-  await readers[0].run(`ATTACH ':memory:' AS ${live}`);
-  for (const reader of readers) await reader.run(`USE ${live}`);
+  await readers[0].run(`ATTACH ':memory:' AS ${liveCatalog}`);
+  for (const reader of readers) await reader.run(`USE ${liveCatalog}`);
   const sourceOf = (table: TableName) =>
     `* FROM ${quoteName(catalog)}.raw.${table} WHERE rowid < getvariable('written_rows')[${tableNames.indexOf(table) + 1}]
     UNION ALL SELECT * FROM batch(getvariable('unflushed'), '${table}')`;

@@ -1,9 +1,11 @@
-import { resolve } from 'node:path';
 import { MarqueError, show } from '../error.ts';
 import { Queue } from '../queue.ts';
 import type { Batch, Claim, ClaimRequest, Snapshot, Store } from '../store.ts';
+import { Anchor } from './anchor.ts';
 import { DuckDBFile } from './duckdb-file.ts';
+import type { DuckDBLimits } from './limits.ts';
 import { Reopening } from './reopening.ts';
+import { storePath } from './store-path.ts';
 
 /**
  * A history in one DuckDB file, for one process at a time. A batch is a transaction. Other programs can open the file when no process
@@ -13,6 +15,8 @@ import { Reopening } from './reopening.ts';
 export class DuckDBStore implements Store {
   readonly label: string;
   readonly #path: string;
+  readonly #limits: DuckDBLimits;
+  readonly #anchor: Anchor;
   readonly #file = new Reopening<DuckDBFile>();
   readonly #opens = new Queue(1);
   readonly #changes = new Queue(1);
@@ -20,8 +24,10 @@ export class DuckDBStore implements Store {
   #closed = false;
 
   /** Nothing is opened or made before it is needed. */
-  constructor(path: string) {
-    this.#path = resolve(path);
+  constructor(path: string, limits: DuckDBLimits = {}) {
+    this.#path = storePath(path);
+    this.#limits = limits;
+    this.#anchor = new Anchor(this.#path, this.#path, { isFinal: false });
     this.label = `DuckDBStorage(${show(this.#path, 300)})`;
   }
 
@@ -58,7 +64,7 @@ export class DuckDBStore implements Store {
 
   /** One opening after another: who only reads does not make the file, and must not keep from it who does. */
   async #open(create: boolean): Promise<DuckDBFile> {
-    return await this.#opens.add(() => this.#file.get(() => DuckDBFile.open(this.#path, create)));
+    return await this.#opens.add(() => this.#file.get(() => DuckDBFile.open(this.#path, create, this.#limits, this.#anchor)));
   }
 
   #checkOpen(): void {

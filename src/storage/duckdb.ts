@@ -7,6 +7,6 @@ import { Storage, type StorageOptions } from './storage.ts';
  */
 export class DuckDBStorage extends Storage {
   constructor(file: string, options: StorageOptions = {}) {
-    super(new DuckDBStore(file), options);
+    super(new DuckDBStore(file, options), options);
   }
 }

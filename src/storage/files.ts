@@ -9,8 +9,11 @@ import { MarqueError, messageOf, show } from '../error.ts';
  * reader looks at. All of them raise STORE_UNWRITABLE, with the system's error as cause.
  */
 
+/** What goes into a file. In pieces where it may be longer than a string can be. */
+export type Content = string | Uint8Array | Iterable<string>;
+
 /** Writes a file, or replaces it in one step: a reader sees the content before or after, never a part. */
-export async function writeWhole(path: string, content: string | Uint8Array): Promise<void> {
+export async function writeWhole(path: string, content: Content): Promise<void> {
   await writing(path, async () => {
     const temporary = temporaryBeside(path);
     await writeAndSync(temporary, content);
@@ -22,7 +25,7 @@ export async function writeWhole(path: string, content: string | Uint8Array): Pr
  * Creates a file whole, unless there is one of this name: then nothing is written and the answer is false. Of several
  * processes that try at once exactly one gets true, which `rename` could not promise: it needs a file system with hard links.
  */
-export async function putIfAbsent(path: string, content: string | Uint8Array): Promise<boolean> {
+export async function putIfAbsent(path: string, content: Content): Promise<boolean> {
   return await writing(path, async () => {
     const temporary = temporaryBeside(path);
     await writeAndSync(temporary, content);
@@ -89,11 +92,12 @@ async function makeEntry(path: string): Promise<boolean> {
   return true;
 }
 
-async function writeAndSync(path: string, content: string | Uint8Array): Promise<void> {
+async function writeAndSync(path: string, content: Content): Promise<void> {
   try {
     const file = await open(path, 'wx');
     try {
-      await file.writeFile(content);
+      const pieces = typeof content === 'string' || content instanceof Uint8Array ? [content] : content;
+      for (const piece of pieces) await file.appendFile(piece);
       await file.sync();
     } finally {
       await file.close();
@@ -114,7 +118,12 @@ async function syncFile(path: string): Promise<void> {
 }
 
 async function renameAndSync(temporary: string, path: string): Promise<void> {
-  await rename(temporary, path);
+  try {
+    await rename(temporary, path);
+  } catch (error) {
+    await rm(temporary, { force: true }).catch(() => undefined);
+    throw error;
+  }
   await syncFolder(dirname(path));
 }
 

@@ -1,7 +1,9 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { MarqueError, messageOf, show } from '../error.ts';
+import { Anchor } from './anchor.ts';
 import { hasCode, makeFolder, putIfAbsent } from './files.ts';
+import { type FileContent, readContent } from './json-layout.ts';
 import { decodeRun, decodeScope, type RunRows } from './scope-file.ts';
 import type { ScopeRows } from './scope-rows.ts';
 
@@ -23,22 +25,26 @@ export interface RunFolder {
 export class JsonFolder {
   readonly path: string;
   readonly #runs = new Map<string, { readonly stamp: string; readonly run: RunRows }>();
+  readonly #anchor: Anchor;
   #isStore = false;
 
   constructor(path: string) {
     this.path = path;
+    this.#anchor = new Anchor(this.#markerPath, path);
   }
 
   /**
-   * Makes sure that this is a store: a missing or empty folder becomes one if `create` says so.
+   * Makes sure that this is a store, and the one that it was before: a missing or empty folder becomes one if `create` says so.
    *
    * @throws MarqueError STORE_PATH, STORE_FORMAT, STORE_DAMAGED, STORE_UNWRITABLE.
    */
   async open(create: boolean): Promise<void> {
+    await this.#anchor.check();
     while (!this.#isStore) {
       const text = await this.#markerText();
       if (text !== null) {
         checkMarker(this.path, text);
+        await this.#anchor.hold();
         this.#isStore = true;
       } else {
         const visible = (await this.#names()).filter((name) => !name.startsWith('.'));
@@ -93,7 +99,7 @@ export class JsonFolder {
   async readScope(folder: string, ordinal: number): Promise<ScopeRows> {
     const path = scopePath(folder, ordinal);
     try {
-      return await readAs(path, (text) => decodeScope(text, ordinal));
+      return await readAs(path, (content) => decodeScope(content, ordinal));
     } catch (error) {
       if (!hasCode(error, 'ENOENT')) throw error;
       throw new MarqueError('STORE_DAMAGED', `${show(path, 300)} was there and has gone`, { cause: error });
@@ -177,10 +183,10 @@ async function foldersIn(path: string): Promise<string[]> {
   return entries.filter((entry) => entry.isDirectory() && !entry.name.startsWith('.')).map((entry) => join(path, entry.name));
 }
 
-async function readAs<T>(path: string, decode: (text: string) => T): Promise<T> {
-  const text = await readFile(path, 'utf8');
+async function readAs<T>(path: string, decode: (content: FileContent) => T): Promise<T> {
+  const content = await readContent(path);
   try {
-    return decode(text);
+    return decode(content);
   } catch (cause) {
     throw new MarqueError('STORE_DAMAGED', `${show(path, 300)} is not what this library wrote: ${messageOf(cause)}`, { cause });
   }

@@ -1,4 +1,4 @@
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { show } from '../error.ts';
 import type { Row } from '../schema.ts';
 import { ordinalOf, runNumberOf } from '../sid.ts';
@@ -8,11 +8,13 @@ import { makeFolder, putIfAbsent, writeWhole } from './files.ts';
 import { JsonFolder, scopePath } from './json-folder.ts';
 import { JsonSource } from './json-source.ts';
 import { inLanes } from './lanes.ts';
+import type { DuckDBLimits } from './limits.ts';
 import { MemoryRows } from './memory-rows.ts';
 import { MemorySnapshot } from './memory-snapshot.ts';
 import { MemorySql } from './memory-sql.ts';
 import { encodeRun, encodeScope, type RunRows } from './scope-file.ts';
 import { type ChildRows, childTables, isEmpty, joinChildren, noChildren, type ScopeRows } from './scope-rows.ts';
+import { storePath } from './store-path.ts';
 
 /**
  * A history as files that a person can read: `<folder>/<flow>/<run>/<ordinal>.json`, one a scope, and `0.json` for the run itself.
@@ -22,17 +24,18 @@ import { type ChildRows, childTables, isEmpty, joinChildren, noChildren, type Sc
 export class JsonStore implements Store {
   readonly label: string;
   readonly #folder: JsonFolder;
-  readonly #sql = new MemorySql();
+  readonly #sql: MemorySql;
   readonly #written = new Set<string>();
   readonly #made = new Set<string>();
   #waiting: ReadonlyMap<number, ChildRows> = new Map();
   #last: Promise<void> = Promise.resolve();
 
   /** Nothing is read or made before it is needed. */
-  constructor(folder: string) {
-    const path = resolve(folder);
+  constructor(folder: string, limits: DuckDBLimits = {}) {
+    const path = storePath(folder);
     this.label = `JsonStorage(${show(path, 300)})`;
     this.#folder = new JsonFolder(path);
+    this.#sql = new MemorySql(limits);
   }
 
   async claim(request: ClaimRequest): Promise<Claim> {
@@ -75,10 +78,13 @@ export class JsonStore implements Store {
     });
     const runs = runsIn(rows, scopes);
     for (const run of runs) await this.#makeRun(run);
+    const failures: unknown[] = [];
     await inLanes(scopes, async (one) => {
       const { flow, run, sid } = one.scope;
-      await writeWhole(scopePath(this.#folder.pathOf(flow as string, run as string), ordinalOf(sid as number)), encodeScope(one));
+      const path = scopePath(this.#folder.pathOf(flow as string, run as string), ordinalOf(sid as number));
+      await writeWhole(path, encodeScope(one)).catch((error: unknown) => failures.push(error));
     });
+    if (failures.length > 0) throw failures[0]; // the others have been written: one too long for JSON does not keep them from it
     for (const run of runs) await this.#addToRun(run, batch.id);
     this.#written.add(key);
     this.#waiting = waitingAfter(this.#waiting, rows);

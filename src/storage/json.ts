@@ -7,6 +7,6 @@ import { Storage, type StorageOptions } from './storage.ts';
  */
 export class JsonStorage extends Storage {
   constructor(folder: string, options: StorageOptions = {}) {
-    super(new JsonStore(folder), options);
+    super(new JsonStore(folder, options), options);
   }
 }

@@ -1,6 +1,7 @@
-import type { RecordBatch, Vector } from 'apache-arrow';
+import type { RecordBatch } from 'apache-arrow';
 import type { Candidate } from '../evaluate.ts';
-import { columnsOf, type Row, type TableName } from '../schema.ts';
+import { buffersOf, type ColumnBuffers, valueAt } from '../record-rows.ts';
+import { columnsOf, type ColumnType, type Row, type TableName } from '../schema.ts';
 import type { Batch, Status } from '../store.ts';
 import type { Tag } from '../tag.ts';
 import { type ChildRows, type ChildTable, joinChildren, noChildren } from './scope-rows.ts';
@@ -88,28 +89,28 @@ function tableRows<T extends TableName>(table: T, batch: RecordBatch): TableRows
 /** One table of one batch: rows by position, and by the sid in their first column. */
 class TableRows<T extends TableName> {
   readonly length: number;
-  readonly #names: readonly string[];
-  readonly #vectors: readonly Vector[];
+  readonly #columns: ReadonlyMap<string, readonly [type: ColumnType, buffers: ColumnBuffers]>;
   #sids: Float64Array | undefined;
   #order: Uint32Array | undefined;
 
   constructor(table: T, batch: RecordBatch) {
     this.length = batch.numRows;
-    this.#names = columnsOf(table).map(([name]) => name);
-    this.#vectors = this.#names.map((_, column) => batch.getChildAt(column) as Vector);
+    this.#columns = new Map(columnsOf(table).map(([name, type], column) => [name, [type, buffersOf(batch, column)]]));
   }
 
   value(column: string, index: number): string | number | Uint8Array | null {
-    const value = this.#vectors[this.#names.indexOf(column)]?.get(index) as string | number | bigint | Uint8Array | null;
-    return typeof value === 'bigint' ? Number(value) : value;
+    const [type, buffers] = this.#columns.get(column) as readonly [ColumnType, ColumnBuffers];
+    return valueAt(type, buffers, index);
   }
 
   row(index: number): Row<T> {
-    return Object.fromEntries(this.#names.map((name) => [name, this.value(name, index)])) as Row<T>;
+    return Object.fromEntries(
+      Array.from(this.#columns, ([name, [type, buffers]]) => [name, valueAt(type, buffers, index)]),
+    ) as Row<T>;
   }
 
   sid(index: number): number {
-    this.#sids ??= Float64Array.from((this.#vectors[0] as Vector).toArray() as BigInt64Array, Number);
+    this.#sids ??= Float64Array.from(this.#columns.get('sid')?.[1].values as BigInt64Array, Number);
     return this.#sids[index] as number;
   }
 

@@ -2,15 +2,21 @@ import type { Connection, Database } from '../duckdb.ts';
 import { SqlSnapshot } from '../snapshot.ts';
 import { rawViewsSql, viewsSql } from '../sql.ts';
 import type { Batch, Snapshot } from '../store.ts';
+import type { DuckDBLimits } from './limits.ts';
 import { type Mortal, Reopening } from './reopening.ts';
 
 /** An in-memory DuckDB that answers SELECTs over batches, for storages that have no database. Opened by the first SELECT. */
 export class MemorySql {
+  readonly #limits: DuckDBLimits;
   readonly #views = new Reopening<BatchViews>();
+
+  constructor(limits: DuckDBLimits = {}) {
+    this.#limits = limits;
+  }
 
   /** The views over exactly these batches, which stay pinned until it is released. */
   async snapshot(batches: readonly Batch[]): Promise<Snapshot> {
-    const views = await this.#views.get(() => BatchViews.open());
+    const views = await this.#views.get(() => BatchViews.open(this.#limits));
     return views.snapshot(batches);
   }
 
@@ -23,16 +29,15 @@ export class MemorySql {
 class BatchViews implements Mortal {
   readonly #database: Database;
   readonly #connection: Connection;
-  #hasFailed = false;
 
   private constructor(database: Database, connection: Connection) {
     this.#database = database;
     this.#connection = connection;
   }
 
-  static async open(): Promise<BatchViews> {
+  static async open({ memoryLimit, threads }: DuckDBLimits): Promise<BatchViews> {
     const { Database } = await import('../duckdb.ts');
-    const database = await Database.open();
+    const database = await Database.open({ memoryLimit, threads });
     try {
       const connection = await database.connect();
       await connection.script(`${rawViewsSql((table) => `* FROM batch(getvariable('unflushed'), '${table}')`)}\n${viewsSql()}`);
@@ -47,22 +52,14 @@ class BatchViews implements Mortal {
     const token = this.#database.pin(batches);
     return new SqlSnapshot({
       connection: this.#connection,
+      selects: this.#connection,
       before: [{ text: 'SET VARIABLE unflushed = $1', values: [token] }],
       release: () => this.#database.unpin(token),
-      failed: () => {
-        this.#hasFailed = true;
-      },
     });
   }
 
-  /** False once DuckDB has stopped at a fatal error. */
-  async isUsable(): Promise<boolean> {
-    if (!this.#hasFailed) return true;
-    this.#hasFailed = !(await this.#connection.run('SELECT 1').then(
-      () => true,
-      () => false,
-    ));
-    return !this.#hasFailed;
+  get isUsable(): boolean {
+    return this.#database.isUsable;
   }
 
   async close(): Promise<void> {

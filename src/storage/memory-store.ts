@@ -2,12 +2,12 @@ import { MarqueError } from '../error.ts';
 import { evaluateSearch } from '../evaluate.ts';
 import { lastRunNumber } from '../sid.ts';
 import type { Batch, BatchId, Claim, ClaimRequest, Snapshot, Store } from '../store.ts';
+import { freeSlug } from './free-slug.ts';
+import type { DuckDBLimits } from './limits.ts';
 import { MemoryRows } from './memory-rows.ts';
 import { MemorySnapshot } from './memory-snapshot.ts';
 import { MemorySql } from './memory-sql.ts';
 import { recordOf } from './scope-rows.ts';
-
-const mostDraws = 1_000;
 
 /** A history in memory: it keeps the batches as they come. Nothing outlives the object. */
 export class MemoryStore implements Store {
@@ -15,17 +15,23 @@ export class MemoryStore implements Store {
   readonly #batches: Batch[] = [];
   readonly #written = new Set<string>();
   readonly #slugs = new Set<string>();
-  readonly #sql = new MemorySql();
+  readonly #sql: MemorySql;
+  #lastNumber = 0;
 
-  claim(request: ClaimRequest): Promise<Claim> {
-    return Promise.resolve().then(() => {
-      const number = this.#slugs.size + 1;
-      if (number > lastRunNumber)
-        throw new MarqueError('STORE_UNWRITABLE', `MemoryStorage has used up its ${lastRunNumber} run numbers: use a new store`);
-      const slug = this.#freeSlug(() => request.drawSlug());
-      this.#slugs.add(slug);
-      return { number, slug, release: () => Promise.resolve() };
+  constructor(limits: DuckDBLimits = {}) {
+    this.#sql = new MemorySql(limits);
+  }
+
+  async claim(request: ClaimRequest): Promise<Claim> {
+    if (this.#lastNumber >= lastRunNumber)
+      throw new MarqueError('STORE_UNWRITABLE', `MemoryStorage has used up its ${lastRunNumber} run numbers: use a new store`);
+    const number = ++this.#lastNumber;
+    const slug = await freeSlug(request, (drawn) => {
+      if (this.#slugs.has(drawn)) return false;
+      this.#slugs.add(drawn); // at once: other claims may be under way
+      return true;
     });
+    return { number, slug, release: () => Promise.resolve() };
   }
 
   write(batch: Batch): Promise<void> {
@@ -55,14 +61,6 @@ export class MemoryStore implements Store {
 
   async close(): Promise<void> {
     await this.#sql.close();
-  }
-
-  #freeSlug(drawSlug: () => string): string {
-    for (let draw = 0; draw < mostDraws; draw++) {
-      const slug = drawSlug();
-      if (!/^\d+$/.test(slug) && !this.#slugs.has(slug)) return slug;
-    }
-    throw new MarqueError('STORE_UNWRITABLE', `no free name for the run after ${mostDraws} draws: use a new store`);
   }
 }
 

@@ -4,6 +4,6 @@ import { Storage, type StorageOptions } from './storage.ts';
 /** Keeps the history in memory: gone with the process. For tests, and for flows whose results are taken from the flow. */
 export class MemoryStorage extends Storage {
   constructor(options: StorageOptions = {}) {
-    super(new MemoryStore(), options);
+    super(new MemoryStore(options), options);
   }
 }

@@ -1,10 +1,11 @@
-import { readdir, readFile, stat } from 'node:fs/promises';
-import { join, resolve, sep } from 'node:path';
+import { readdir, readFile } from 'node:fs/promises';
+import { join, sep } from 'node:path';
 import { MarqueError, messageOf, show } from '../error.ts';
 import { type TableName, tableNames } from '../schema.ts';
 import type { SegmentFile } from './delta-entry.ts';
 import { DeltaLog } from './delta-log.ts';
 import { hasCode, writeWhole } from './files.ts';
+import { storePath, unfit } from './store-path.ts';
 
 /** The logs of a store's tables, by name. */
 export type Logs = Readonly<Record<TableName, DeltaLog>>;
@@ -19,13 +20,10 @@ const ours = new Set<string>([...tableNames, '_runs', 'open.sql']);
  * The absolute path of a store's folder. Raises STORE_PATH for what cannot be one. Nothing is looked up.
  */
 export function folderPath(folder: unknown): string {
-  const refuse = (why: string) => new MarqueError('STORE_PATH', `${show(folder, 300)} cannot be the folder of a store: ${why}`);
-  if (typeof folder !== 'string' || folder === '') throw refuse('give the path of a folder');
-  if (folder.includes('\0')) throw refuse('a path has no NUL');
-  if (/^[a-z][a-z0-9+.-]+:\/\//i.test(folder)) throw refuse('a store is a folder on a local file system');
+  const path = storePath(folder);
   // DuckDB splits a path at backslashes too once it looks for files by pattern, as open.sql has to.
-  if (sep === '/' && folder.includes('\\')) throw refuse('DuckDB takes a backslash in it for a separator');
-  return resolve(folder);
+  if (sep === '/' && path.includes('\\')) throw unfit(path, 'DuckDB takes a backslash in it for a separator');
+  return path;
 }
 
 export function logsIn(folder: string): Logs {
@@ -34,8 +32,8 @@ export function logsIn(folder: string): Logs {
 
 /**
  * Whether there is a store, looking only. False where one can be made: a folder that is missing, empty, or holds one that was
- * never finished. Raises STORE_PATH for a file, for a folder with other content and for tables of another program, STORE_FORMAT,
- * STORE_DAMAGED, and STORE_UNWRITABLE where a parent of the folder is a file.
+ * never finished. Raises STORE_PATH for a file, for a path below one, for a folder with other content and for tables of another
+ * program, STORE_FORMAT, STORE_DAMAGED.
  */
 export async function isStore(folder: string, logs: Logs): Promise<boolean> {
   const names = await namesIn(folder);
@@ -75,18 +73,11 @@ async function namesIn(folder: string): Promise<readonly string[]> {
     return (await readdir(folder)).filter((name) => !name.startsWith('.'));
   } catch (error) {
     if (hasCode(error, 'ENOENT')) return [];
-    if (hasCode(error, 'ENOTDIR') && (await isFile(folder))) {
-      throw new MarqueError('STORE_PATH', `${show(folder, 300)} is a file: give the path of a folder`, { cause: error });
+    if (hasCode(error, 'ENOTDIR')) {
+      throw new MarqueError('STORE_PATH', `${show(folder, 300)} is a file, or below one: give the path of a folder`, { cause: error });
     }
     throw new MarqueError('STORE_UNWRITABLE', `${show(folder, 300)} cannot be used: ${messageOf(error)}`, { cause: error });
   }
-}
-
-async function isFile(path: string): Promise<boolean> {
-  return await stat(path).then(
-    () => true,
-    () => false,
-  );
 }
 
 function foreign(folder: string, name: string): MarqueError {

@@ -4,56 +4,47 @@ import { columnsOf, type TableName, tableNames } from '../schema.ts';
 import { SqlSnapshot } from '../snapshot.ts';
 import { rawViewsSql, viewsSql } from '../sql.ts';
 import type { Batch, Snapshot, Statement } from '../store.ts';
+import { damagedSegment } from './damage.ts';
 import type { LogState, Segment } from './delta-log.ts';
-import type { DuckDBLimits } from './segment-writer.ts';
+import type { DuckDBLimits } from './limits.ts';
 
 /** Every table at one version of its log. `scopes` was taken first and `runs` last, so the others hold at least as much. */
 export type LogStates = Readonly<Record<TableName, LogState>>;
-
-/** Two snapshots can be queried at once; more would keep libuv's threads from files. */
-const connectionCount = 2;
 
 /** Answers queries over a store's segments with a DuckDB that can reach nothing but the store's folder. */
 export class ParquetReader {
   readonly #folder: string;
   readonly #database: Database;
-  readonly #connections: readonly Connection[];
-  #next = 0;
-  #hasFailed = false;
+  readonly #connection: Connection;
+  readonly #selects: Connection;
 
-  private constructor(folder: string, database: Database, connections: readonly Connection[]) {
+  private constructor(folder: string, database: Database, connection: Connection, selects: Connection) {
     this.#folder = folder;
     this.#database = database;
-    this.#connections = connections;
+    this.#connection = connection;
+    this.#selects = selects;
   }
 
   /** `states` are any states of the store: to make the views DuckDB has to look at a segment of each table. */
   static async open(folder: string, limits: DuckDBLimits, states: LogStates): Promise<ParquetReader> {
     const database = await Database.open({ ...limits, allowed: [...new Set([folder, pattern(folder)])] });
+    const connection = await database.connect();
+    const segments: Segments = (table) => states[table].segments.slice(0, 1);
     try {
-      const opened: Connection[] = [];
-      for (let count = 0; count < connectionCount; count++) opened.push(await database.connect());
-      const [first] = opened as [Connection];
       // A view is bound when it is made, on this connection; each query binds it again, to the files of its own snapshot.
-      const { text, values } = pinning((table) => pathsOf(folder, table, states[table].segments.slice(0, 1)), null, null);
-      await first.run(text, values);
-      await first.script(`${rawViewsSql(sourceOf)}\n${viewsSql()}`);
-      return new ParquetReader(folder, database, opened);
+      const { text, values } = pinning(folder, segments, null, null);
+      await connection.run(text, values);
+      await connection.script(`${rawViewsSql(sourceOf)}\n${viewsSql()}`);
+      return new ParquetReader(folder, database, connection, await database.connect());
     } catch (error) {
+      const explained = await explain(folder, segments, connection, error);
       await database.close();
-      throw error;
+      throw explained;
     }
   }
 
-  /** False once DuckDB has stopped at a fatal error, as an internal error makes it: then it has to be opened again. */
-  async isUsable(): Promise<boolean> {
-    if (!this.#hasFailed) return true;
-    const [first] = this.#connections as [Connection];
-    this.#hasFailed = !(await first.run('SELECT 1').then(
-      () => true,
-      () => false,
-    ));
-    return !this.#hasFailed;
+  get isUsable(): boolean {
+    return this.#database.isUsable;
   }
 
   /**
@@ -65,19 +56,18 @@ export class ParquetReader {
     const pending = this.#pin(unflushed.filter(({ id }) => !scopes.has(id)));
     const pendingRuns = this.#pin(unflushed.filter(({ id, tables }) => tables.runs !== undefined && !runs.has(id)));
     const committed = ({ batch }: Segment) => batch === null || scopes.has(batch);
-    const segments = (table: TableName): string[] => {
+    const segments: Segments = (table) => {
       const all = states[table].segments;
-      return pathsOf(this.#folder, table, table === 'scopes' || table === 'runs' ? all : all.filter(committed));
+      return table === 'scopes' || table === 'runs' ? all : all.filter(committed);
     };
     return new SqlSnapshot({
-      connection: this.#connections[this.#next++ % this.#connections.length] as Connection,
-      before: [pinning(segments, pending, pendingRuns)],
+      connection: this.#connection,
+      selects: this.#selects,
+      before: [pinning(this.#folder, segments, pending, pendingRuns)],
       release: () => {
         for (const token of [pending, pendingRuns]) if (token !== null) this.#database.unpin(token);
       },
-      failed: () => {
-        this.#hasFailed = true;
-      },
+      explain: (error) => explain(this.#folder, segments, this.#connection, error),
     });
   }
 
@@ -90,19 +80,24 @@ export class ParquetReader {
   }
 }
 
+/** The segments of a state, by table. */
+type Segments = (table: TableName) => readonly Segment[];
+
 /**
  * Puts a connection into the state of a snapshot: one variable, which the views read, since each statement costs half a millisecond.
  * `runs` has unflushed batches of its own, for it is written after `scopes`.
  */
-function pinning(segments: (table: TableName) => string[], unflushed: bigint | null, unflushedRuns: bigint | null): Statement {
+function pinning(folder: string, segments: Segments, unflushed: bigint | null, unflushedRuns: bigint | null): Statement {
+  const paths = (table: TableName): string[] => segments(table).map(({ name }) => pattern(join(folder, table, name)));
   const fields = tableNames.map((table, index) => `'${table}': $${index + 1}::VARCHAR[]`);
   fields.push(`'unflushed': $${fields.length + 1}::BIGINT`, `'unflushed_runs': $${fields.length + 2}::BIGINT`);
   return {
     text: `SET VARIABLE snapshot = {${fields.join(', ')}}`,
-    values: [...tableNames.map(segments), unflushed, unflushedRuns],
+    values: [...tableNames.map(paths), unflushed, unflushedRuns],
   };
 }
 
+/** A folder called `run=5` on the way to the store is just a folder: DuckDB would take it for the value of a column. */
 function sourceOf(table: TableName): string {
   const columns = columnsOf(table)
     .map(([name]) => quoteName(name))
@@ -112,8 +107,10 @@ function sourceOf(table: TableName): string {
     UNION ALL SELECT ${columns} FROM batch(getvariable('snapshot').${unflushed}, '${table}')`;
 }
 
-function pathsOf(folder: string, table: TableName, segments: readonly Segment[]): string[] {
-  return segments.map(({ name }) => pattern(join(folder, table, name)));
+async function explain(folder: string, segments: Segments, connection: Connection, error: unknown): Promise<unknown> {
+  const files = tableNames.flatMap((table) => segments(table).map(({ name }) => join(table, name)));
+  const text = 'SELECT max(COLUMNS(*)) FROM read_parquet($1)';
+  return await damagedSegment(folder, files, error, (file) => connection.run(text, [pattern(join(folder, file))]));
 }
 
 /** DuckDB takes every path for a pattern, also in a list: `exp[1]` would find the files of a folder `exp1` beside it. */

@@ -6,11 +6,12 @@ import { openSql } from '../sql.ts';
 import type { Batch, BatchId, Claim, ClaimRequest, Snapshot, Store } from '../store.ts';
 import { claimRun } from './claims.ts';
 import { makeFolder } from './files.ts';
+import type { DuckDBLimits } from './limits.ts';
 import { createTables, folderPath, isStore, keepOpenSql, type Logs, logsIn } from './parquet-folder.ts';
 import type { LogStates, ParquetReader } from './parquet-reader.ts';
 import { Reopening } from './reopening.ts';
 import { childTables } from './scope-rows.ts';
-import type { DuckDBLimits, SegmentWriter } from './segment-writer.ts';
+import type { SegmentWriter } from './segment-writer.ts';
 
 /**
  * A store as a folder of Delta Lake tables: immutable Parquet segments, and for each table a log that says which of them count.
@@ -30,15 +31,16 @@ export class ParquetStore implements Store {
   #closed = false;
 
   /** Throws STORE_PATH for what cannot be a path of a folder. */
-  constructor(folder: string, limits: DuckDBLimits = {}) {
+  constructor(folder: string, { memoryLimit, threads }: DuckDBLimits = {}) {
     this.#folder = folderPath(folder);
-    this.#limits = limits;
+    this.#limits = { memoryLimit, threads };
     this.#logs = logsIn(this.#folder);
     this.label = `ParquetStorage(${show(folder, 300)})`;
   }
 
   async claim(request: ClaimRequest): Promise<Claim> {
     return await this.#use(async () => {
+      await this.#logs.scopes.checkPlace();
       await isStore(this.#folder, this.#logs); // refuses what cannot become one, before anything is put there
       const claim = await claimRun(join(this.#folder, '_runs'), request);
       this.#mayCreate = true;
@@ -54,6 +56,7 @@ export class ParquetStore implements Store {
     const { id } = batch;
     checkId(id);
     await this.#use(async () => {
+      await this.#logs.scopes.checkPlace(); // another store's segments must not be added to what is known of this one
       this.#mayCreate = true;
       const writer = await this.#writer.get(() => this.#openWriter());
       const states = await this.#refresh();
@@ -77,6 +80,7 @@ export class ParquetStore implements Store {
 
   async snapshot(unflushed: readonly Batch[]): Promise<Snapshot> {
     return await this.#use(async () => {
+      await this.#logs.scopes.checkPlace();
       if (!this.#exists) await this.#requireStore();
       const states = await this.#refresh();
       const reader = await this.#reader.get(() => this.#openReader(states));

@@ -7,6 +7,6 @@ import { Storage, type StorageOptions } from './storage.ts';
  */
 export class ParquetStorage extends Storage {
   constructor(folder: string, options: StorageOptions = {}) {
-    super(new ParquetStore(folder), options);
+    super(new ParquetStore(folder, options), options);
   }
 }

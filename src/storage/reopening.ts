@@ -1,6 +1,7 @@
 /** Something that is opened on first use and may die. */
 export interface Mortal {
-  isUsable(): Promise<boolean>;
+  /** False once it has died. */
+  readonly isUsable: boolean;
   close(): Promise<void>;
 }
 
@@ -15,7 +16,7 @@ export class Reopening<T extends Mortal> {
     const present = this.#opening;
     if (present !== null) {
       const value = await present;
-      if (await value.isUsable()) return value;
+      if (value.isUsable) return value;
       if (this.#opening === present) {
         this.#opening = null;
         await value.close();

@@ -1,5 +1,6 @@
 import { columnsOf, type ColumnType, type Row, type TableName } from '../schema.ts';
 import { ordinalOf, sidOf } from '../sid.ts';
+import { type FileContent, layOut, parseContent } from './json-layout.ts';
 import { type ChildRows, type ChildTable, childTables, type ScopeRows } from './scope-rows.ts';
 
 /**
@@ -29,31 +30,32 @@ const jsonColumns: ReadonlySet<string> = new Set(['params', 'pushes', 'text', 'd
 const placeColumns: ReadonlySet<string> = new Set(['sid', 'flow', 'run', 'step']);
 const none: ReadonlySet<string> = new Set();
 
-export function encodeScope({ scope, children }: ScopeRows): string {
-  return fileText({ scope: encodeRow('scopes', scope, none), ...encodeChildren(children) });
+/** The text of a scope's file, in pieces. Throws an Error while it is iterated where a row is too long for JSON. */
+export function encodeScope({ scope, children }: ScopeRows): Iterable<string> {
+  return layOut({ scope: encodeRow('scopes', scope, none), ...encodeChildren(children) });
 }
 
-/** Throws an Error saying what is wrong where the text cannot be what `encodeScope` wrote for this ordinal. */
-export function decodeScope(text: string, ordinal: number): ScopeRows {
-  const file = objectIn('the file', JSON.parse(text));
+/** Throws an Error saying what is wrong where a file cannot be what `encodeScope` wrote for this ordinal. */
+export function decodeScope(content: FileContent, ordinal: number): ScopeRows {
+  const file = objectIn('the file', parseContent(content));
   const scope = decodeRow('scopes', file.scope, {});
   const { sid, flow, run, step } = scope;
   if (sid === null || ordinalOf(sid) !== ordinal) throw new Error(`sid ${sid} belongs into another file`);
   return { scope, children: decodeChildren(file, { sid, flow, run, step }) };
 }
 
-export function encodeRun({ number, flow, run, written, events, children }: RunRows): string {
-  return fileText({
+export function encodeRun({ number, flow, run, written, events, children }: RunRows): Iterable<string> {
+  return layOut({
     run: { number, flow, run },
     written,
-    events: events.map((row) => encodeRow('runs', row, none)),
+    events: encodeRows('runs', events, none),
     ...encodeChildren(children),
   });
 }
 
-/** Throws an Error saying what is wrong where the text cannot be what `encodeRun` wrote. */
-export function decodeRun(text: string): RunRows {
-  const file = objectIn('the file', JSON.parse(text));
+/** Throws an Error saying what is wrong where a file cannot be what `encodeRun` wrote. */
+export function decodeRun(content: FileContent): RunRows {
+  const file = objectIn('the file', parseContent(content));
   const { number, flow, run } = objectIn('run', file.run);
   if (!Number.isSafeInteger(number) || typeof flow !== 'string' || typeof run !== 'string')
     throw new Error('run has no number, flow or run');
@@ -69,12 +71,14 @@ export function decodeRun(text: string): RunRows {
   };
 }
 
-function encodeChildren(children: ChildRows): Record<ChildTable, object[]> {
-  const entries = childTables.map((table) => [
-    table,
-    children[table].map((row: Row<ChildTable>) => encodeRow(table, row, placeColumns)),
-  ]);
-  return Object.fromEntries(entries) as Record<ChildTable, object[]>;
+function encodeChildren(children: ChildRows): Record<ChildTable, Iterable<object>> {
+  const entries = childTables.map((table) => [table, encodeRows(table, children[table], placeColumns)]);
+  return Object.fromEntries(entries) as Record<ChildTable, Iterable<object>>;
+}
+
+/** One row at a time, when it is written: together they may be large. */
+function* encodeRows<T extends TableName>(table: T, rows: readonly Row<T>[], leftOut: ReadonlySet<string>): Generator<object> {
+  for (const row of rows) yield encodeRow(table, row, leftOut);
 }
 
 function decodeChildren(file: Readonly<Record<string, unknown>>, place: object): ChildRows {
@@ -158,15 +162,6 @@ function writtenOut(text: string): unknown {
   } catch {
     return text;
   }
-}
-
-function fileText(parts: Readonly<Record<string, unknown>>): string {
-  const members = Object.entries(parts).map(([key, value]) => {
-    if (!Array.isArray(value)) return `  ${JSON.stringify(key)}: ${JSON.stringify(value, null, 2).replaceAll('\n', '\n  ')}`;
-    const lines = value.map((row) => `\n    ${JSON.stringify(row)}`);
-    return `  ${JSON.stringify(key)}: [${lines.join(',')}${lines.length === 0 ? '' : '\n  '}]`;
-  });
-  return `{\n${members.join(',\n')}\n}\n`;
 }
 
 function objectIn(label: string, value: unknown): Readonly<Record<string, unknown>> {

@@ -7,14 +7,9 @@ import type { Batch } from '../store.ts';
 import type { SegmentFile } from './delta-entry.ts';
 import { segmentName } from './delta-log.ts';
 import { publish, publishIfAbsent, temporaryBeside } from './files.ts';
+import type { DuckDBLimits } from './limits.ts';
 import { emptySegment } from './parquet-folder.ts';
-
-/** How much of the machine DuckDB may use. Default: most of the memory, and all processors. */
-export interface DuckDBLimits {
-  /** As DuckDB writes it: '2GB'. */
-  readonly memoryLimit?: string;
-  readonly threads?: number;
-}
+import { unwritable } from './unwritable.ts';
 
 /**
  * As old readers understand it (version 1 pages), in row groups that DuckDB reads in parallel. Level 1 beats 3: a batch is written
@@ -28,7 +23,6 @@ export class SegmentWriter {
   readonly #folder: string;
   readonly #database: Database;
   readonly #connection: Connection;
-  #hasFailed = false;
 
   private constructor(folder: string, database: Database, connection: Connection) {
     this.#folder = folder;
@@ -41,14 +35,8 @@ export class SegmentWriter {
     return new SegmentWriter(folder, database, await database.connect());
   }
 
-  /** False once DuckDB has stopped at a fatal error: then it has to be opened again. */
-  async isUsable(): Promise<boolean> {
-    if (!this.#hasFailed) return true;
-    this.#hasFailed = !(await this.#connection.run('SELECT 1').then(
-      () => true,
-      () => false,
-    ));
-    return !this.#hasFailed;
+  get isUsable(): boolean {
+    return this.#database.isUsable;
   }
 
   /** Writes the rows that a batch has of some tables, one segment a table. They are durable when it resolves. */
@@ -95,9 +83,8 @@ export class SegmentWriter {
       ]);
       await place(temporary);
     } catch (error) {
-      this.#hasFailed = true;
       await rm(temporary, { force: true }).catch(() => undefined); // the first error is the one to report
-      throw error;
+      throw unwritable(this.#folder, error);
     }
     return (await stat(path)).size;
   }

@@ -1,4 +1,5 @@
 import { MarqueError, show } from '../error.ts';
+import { withDefaults } from '../options.ts';
 import { type CurrentRun, planSearch, type SearchOptions } from '../plan.ts';
 import { Query } from '../query.ts';
 import { Scope } from '../scope.ts';
@@ -7,9 +8,10 @@ import { SqlQuery, statementOf } from '../sql-query.ts';
 import type { StepLike } from '../step.ts';
 import type { Batch, Snapshot, Store } from '../store.ts';
 import { type FlushPolicy, Writer } from '../writer.ts';
+import { checkLimits, type DuckDBLimits } from './limits.ts';
 
 /** What every storage takes. */
-export interface StorageOptions {
+export interface StorageOptions extends DuckDBLimits {
   /** When finished scopes leave memory for the store: at 10,000 scopes, 32 MiB or 500 ms, whichever comes first. */
   readonly flush?: Partial<FlushPolicy> | undefined;
 }
@@ -27,8 +29,9 @@ export abstract class Storage implements AsyncDisposable {
   #takesRows = true;
 
   constructor(store: Store, options: StorageOptions = {}) {
+    checkLimits(options);
     this.#store = store;
-    this.#policy = { scopes: 10_000, bytes: 32 * 2 ** 20, ms: 500, ...options.flush };
+    this.#policy = withDefaults<FlushPolicy>({ scopes: 10_000, bytes: 32 * 2 ** 20, ms: 500 }, options.flush ?? {});
     for (const [name, value] of Object.entries(this.#policy)) {
       if (typeof value === 'number' && value >= 1) continue;
       throw new MarqueError('OPTION_INVALID', `flush option ${name} is ${show(value)}: give a number of at least 1`);
@@ -58,12 +61,15 @@ export abstract class Storage implements AsyncDisposable {
    * The scope with an id: its last attempt, or the n-th with `id#n`. Throws `SCOPE_UNKNOWN`.
    */
   async load(id: string): Promise<Scope> {
-    const [, position, attempt] = /^(.*?)(?:#(\d+))?$/su.exec(id) ?? [];
-    const found = this.search(position || id, { runs: 'all', status: ['ok', 'error', 'retried', 'skipped'] });
-    for await (const scope of found) {
-      if (scope.id === position && (attempt === undefined || scope.attempt === Number(attempt))) return scope;
+    const [, position = '', attempt] = /^([^#]*)(?:#(\d+))?$/.exec(id) ?? [];
+    if (/^[\p{L}\p{M}\p{N}_-]+(\.[\p{L}\p{M}\p{N}_~-]+){3}$/u.test(position)) {
+      const found = this.search(position, { runs: 'all', status: ['ok', 'error', 'retried', 'skipped'] });
+      for await (const scope of found) if (attempt === undefined || scope.attempt === Number(attempt)) return scope;
     }
-    throw new MarqueError('SCOPE_UNKNOWN', `there is no scope ${show(id)} in ${this}: ids(pattern) lists those there are`);
+    throw new MarqueError(
+      'SCOPE_UNKNOWN',
+      `there is no scope ${show(id)} in ${this.toString()}: ids(pattern) lists those there are`,
+    );
   }
 
   /** The ids of all scopes of all runs that match a glob, newest first. */

@@ -1,0 +1,44 @@
+import { join } from 'node:path';
+import { MarqueError, messageOf, show } from '../error.ts';
+
+/** The error of a query as STORE_DAMAGED where DuckDB says that its own file is; any other as it is. */
+export function damagedFile(path: string, error: unknown): unknown {
+  const reason = reasonOf(error);
+  return /^IO Error: Corrupt database file/.test(reason) ? damage(path, reason, error) : error;
+}
+
+/**
+ * The error of a query as STORE_DAMAGED where one of a store's segments is missing or cannot be decoded; any other as it is.
+ *
+ * @param segments below the folder, such as `tags/a.parquet`
+ * @param read rejects for a segment that cannot be read. Each is tried where DuckDB has no name for the error, and then no file.
+ */
+export async function damagedSegment(
+  folder: string,
+  segments: readonly string[],
+  error: unknown,
+  read: (segment: string) => Promise<unknown>,
+): Promise<unknown> {
+  const reason = reasonOf(error);
+  if (!/^(?:IO|Invalid Input|Invalid) Error/.test(reason)) return error;
+  const named = segments.find((segment) => reason.includes(segment));
+  if (named !== undefined) return damage(join(folder, named), reason, error);
+  if (!reason.startsWith('Invalid Error')) return error;
+  for (const segment of segments) {
+    const isFine = await read(segment).then(
+      () => true,
+      () => false,
+    );
+    if (!isFine) return damage(join(folder, segment), reason, error);
+  }
+  return error;
+}
+
+/** DuckDB's own words, without the statement that an error of ours begins with. */
+function reasonOf(error: unknown): string {
+  return messageOf(error instanceof MarqueError ? (error.cause ?? error) : error);
+}
+
+function damage(path: string, reason: string, cause: unknown): MarqueError {
+  return new MarqueError('STORE_DAMAGED', `${show(path, 300)} is missing or damaged: ${reason}`, { cause });
+}
