@@ -207,13 +207,13 @@ describe('a log', () => {
     await expect(new DeltaLog(log.folder).append({ writer: 'b/0', number: 1 }, null)).rejects.toMatchObject(missing);
   });
 
-  test('can be appended to after an append that failed', async () => {
+  test('cannot be appended to while it is gone, and can once it is back', async () => {
     const log = await newLog();
     const moved = join(log.folder, 'moved');
     await log.refresh();
     renameSync(join(log.folder, '_delta_log'), moved);
     const id = { writer: 'a/0', number: 1 };
-    await expect(log.append(id, null)).rejects.toMatchObject({ code: 'STORE_UNWRITABLE' });
+    await expect(log.append(id, null)).rejects.toMatchObject({ code: 'STORE_PATH' });
     renameSync(moved, join(log.folder, '_delta_log'));
     expect(await log.append(id, null)).toBe(1);
   });

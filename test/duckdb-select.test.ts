@@ -1,6 +1,7 @@
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { DuckDBPreparedStatement } from '@duckdb/node-api';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { type Connection, Database } from '../src/duckdb.ts';
 import { refusal } from '../src/readonly.ts';
 import { temporaryFolder } from './folders.ts';
@@ -50,6 +51,10 @@ describe('select runs everything that only reads', () => {
     'SELECT list_transform([1, 2], lambda x: x + 1), [x FOR x IN [1, 2] IF x > 1]',
     `SELECT 'FROM enable_logging()', 'read_text(1)' AS "checkpoint"`,
     'SELECT i AS query FROM numbers AS checkpoint',
+    `SELECT 'x'::JSON AS "variant", 'VARIANT' AS id WHERE false`,
+    `SELECT json_transform('{"a": 1}', '{"a": "INTEGER"}')`,
+    `SELECT from_json_strict('[{"a": [1]}]', '[{"a": ["DOUBLE"]}]')`,
+    `SELECT '{"a": 1}'::JSON::STRUCT(a INTEGER)`,
   ])('%s', async (text) => {
     await expect(select(text)).resolves.toMatchObject({ columns: expect.anything() });
   });
@@ -140,6 +145,7 @@ describe('select refuses everything else, and nothing has happened', () => {
     'SELECT * FROM numbers, LATERAL (SELECT i FROM enable_profiling())',
     `FROM query('FROM enable_' || 'profiling()')`,
     `FROM json_execute_serialized_sql(json_serialize_sql('FROM enable_profiling()'))`,
+    `SELECT json_serialize_plan('FROM enable_profiling()')`,
     'FROM enable_peg_parser()',
     `SELECT write_log('a')`,
     `SELECT ${'('.repeat(20_000)}1${')'.repeat(20_000)}`,
@@ -316,6 +322,33 @@ describe('a statement for select', () => {
 
   it('fails with the message of DuckDB, which points at the place', async () => {
     await expect(select('SELECT j FROM numbers')).rejects.toThrow(/Binder Error: .*"j" not found[^]*LINE 1/);
+  });
+
+  it.each([
+    ['SELECT 1 FROM', 'SQL_INVALID', 'syntax error'],
+    ['SELECT j FROM numbers', 'SQL_INVALID', 'Binder Error'],
+    ['FROM nothing', 'SQL_INVALID', 'Catalog Error'],
+    [`SELECT 'a'::INTEGER`, 'SQL_INVALID', 'Conversion Error'],
+    ['SELECT 9223372036854775807 + 1::BIGINT', 'SQL_INVALID', 'Out of Range Error'],
+    [`SELECT error('mine')`, 'SQL_INVALID', 'Invalid Input Error: mine'],
+    [`SELECT error('IO Error: mine')`, 'SQL_INVALID', 'Invalid Input Error: IO Error: mine'],
+    [`FROM read_csv('/etc/passwd')`, 'SQL_INVALID', 'Permission Error'],
+    [`SELECT repeat('a', i) FROM range(400000, 400900) t(i) ORDER BY 1`, 'DATABASE_FAILED', 'Out of Memory Error'],
+  ])('%s fails as %s', async (text, code, message) => {
+    await using small = await Database.open({ memoryLimit: '30MB', threads: 1 });
+    const reader = await small.connect();
+    await reader.script('CREATE TABLE numbers AS SELECT 1 AS i');
+    await expect(reader.select({ text, values: [] })).rejects.toMatchObject({ code, message: expect.stringContaining(message) });
+  });
+
+  it('that fails at an internal error has stopped DuckDB, which then has to be opened again', async () => {
+    await using own = await Database.open();
+    const reader = await own.connect();
+    const internal = new Error('INTERNAL Error: Attempted to access index 1 within vector of size 1');
+    const prepare = vi.spyOn(DuckDBPreparedStatement.prototype, 'run').mockRejectedValueOnce(internal);
+    onTestFinished(() => prepare.mockRestore());
+    await expect(reader.run('SELECT 1')).rejects.toThrow('opened again');
+    expect(own.isUsable).toBe(false);
   });
 
   it('that fails half way is an error and never a part of the rows', async () => {

@@ -218,6 +218,22 @@ describe('DuckDBStore', () => {
     });
   });
 
+  test.for([0.2, 0.4, 0.6])('reports damage of its file with its name, at %d of its length', async (part) => {
+    const store = opened();
+    const run = await claimRows(store, 'brave-otter');
+    const text = randomBytes(2 ** 20).toString('base64'); // most of the file
+    await store.write(await run.scope(1).artifact(1, 0, 'a', { text }).batch());
+    await closed(store);
+    const content = await readFile(file);
+    const position = Math.floor(part * content.length);
+    content.writeUInt8(content.readUInt8(position) ^ 0x41, position);
+    await writeFile(file, content);
+    const damaged = { code: 'STORE_DAMAGED', message: expect.stringContaining(file) };
+    const reader = opened();
+    await expect(selectIn(reader, 'FROM artifacts')).rejects.toMatchObject(damaged);
+    await expect(reader.snapshot([]).then((snapshot) => snapshot.read([run.sid(1)]))).rejects.toMatchObject(damaged);
+  });
+
   describe.skipIf(!existsSync('/usr/bin/prlimit'))('on a full disk', () => {
     /** No file of this process may grow beyond this size, in bytes: as if the disk were full. */
     const limit = (bytes: number | 'unlimited') =>
@@ -236,7 +252,9 @@ describe('DuckDBStore', () => {
       limit(2 ** 20);
       await expect(store.write(batch)).rejects.toMatchObject({
         code: 'STORE_UNWRITABLE',
-        message: expect.stringMatching(/^"[^"]*history\.duckdb" cannot be written: Could not write file .* The rows are kept, and flush\(\) tries again$/),
+        message: expect.stringMatching(
+          /^"[^"]*history\.duckdb" cannot be written: Could not write file .* The rows are kept, and flush\(\) tries again$/,
+        ),
         cause: { message: expect.stringMatching(/^TransactionContext Error/) },
       });
       expect(await findIn(store, {}, [batch])).toEqual([run.sid(1), run.sid(2)]);
@@ -285,18 +303,21 @@ describe('DuckDBStore', () => {
       expect(await findIn(opened(join(folder, 'missing.duckdb'))).catch(() => 'none')).toBe('none');
     });
 
-    test.for(['live', 'Live', 'LIVE', 'live.rows', 'memory', 'system', 'temp', 'main', 'raws'])('takes a file of the name %s', async (name) => {
-      const store = opened(join(folder, `${name}.duckdb`));
-      const run = await claimRows(store, 'brave-otter');
-      const second = await run.scope(2).batch();
-      await store.write(
-        await run
-          .scope(1, {})
-          .batch()
-          .then((batch) => ({ ...batch, id: { ...batch.id, number: 7 } })),
-      );
-      expect(await selectIn(store, 'SELECT count(*) FROM scopes', [second])).toEqual([[2]]);
-    });
+    test.for(['live', 'Live', 'LIVE', 'live.rows', 'memory', 'system', 'temp', 'main', 'raws'])(
+      'takes a file of the name %s',
+      async (name) => {
+        const store = opened(join(folder, `${name}.duckdb`));
+        const run = await claimRows(store, 'brave-otter');
+        const second = await run.scope(2).batch();
+        await store.write(
+          await run
+            .scope(1, {})
+            .batch()
+            .then((batch) => ({ ...batch, id: { ...batch.id, number: 7 } })),
+        );
+        expect(await selectIn(store, 'SELECT count(*) FROM scopes', [second])).toEqual([[2]]);
+      },
+    );
 
     const refusals: [string, string, (path: string) => Promise<unknown>, RegExp][] = [
       ['a folder', 'STORE_PATH', (path) => mkdir(path), /is no file/],

@@ -21,6 +21,7 @@ describe('a connection', () => {
       'close',
       'connect',
       'constructor',
+      'isUsable',
       'pin',
       'unpin',
     ]);
@@ -245,10 +246,12 @@ describe('a database in a file', () => {
     const connection = await database.connect();
     await connection.script(`CREATE TABLE numbers (i BIGINT); SET debug_checkpoint_abort = 'before_header'`);
     await connection.run('INSERT INTO numbers FROM range(1000)'); // no checkpoint by itself, so no failure
+    expect(database.isUsable).toBe(true);
     await expect(connection.run('CHECKPOINT')).rejects.toMatchObject({
       code: 'DATABASE_FAILED',
       message: expect.stringContaining('opened again'),
     });
+    expect(database.isUsable).toBe(false);
     await expect(connection.run('SELECT 1')).rejects.toThrow('opened again');
     await expect(connection.select({ text: 'SELECT 1', values: [] })).rejects.toMatchObject({ code: 'DATABASE_FAILED' });
     await database.close();

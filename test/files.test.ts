@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -31,6 +31,25 @@ describe('writeWhole', () => {
     await once(child, 'exit');
     expect(readFileSync(path, 'utf8')).toMatch(/^(\d)\1{999999}$/);
     expect(readdirSync(folder).filter((name) => !name.startsWith('.'))).toEqual(['file']);
+  });
+});
+
+describe('a file that cannot be put in its place', () => {
+  test.each([
+    ['writeWhole', (path: string) => writeWhole(path, 'x')],
+    [
+      'publish',
+      async (path: string) => {
+        const temporary = temporaryBeside(path);
+        writeFileSync(temporary, 'x');
+        await publish(temporary, path);
+      },
+    ],
+  ])('by %s leaves nothing behind', async (_name, job) => {
+    const folder = temporaryFolder();
+    mkdirSync(join(folder, 'taken'));
+    await expect(job(join(folder, 'taken'))).rejects.toMatchObject({ code: 'STORE_UNWRITABLE' });
+    expect(readdirSync(folder)).toEqual(['taken']);
   });
 });
 

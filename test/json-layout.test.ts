@@ -6,7 +6,11 @@ import { layOut, parseContent, readContent } from '../src/storage/json-layout.ts
 import { temporaryFolder } from './folders.ts';
 
 /** Rows whose text could be taken for something of the layout. */
-const rows = ['', '    {', '"},', '\n    {"a":1},\n', '\u2028\u2029\r', '漢😀'].map((text, seq) => ({ seq, text, more: { n: [seq] } }));
+const rows = ['', '    {', '"},', '\n    {"a":1},\n', '\u2028\u2029\r', '漢😀'].map((text, seq) => ({
+  seq,
+  text,
+  more: { n: [seq] },
+}));
 const file = { scope: { sid: 7, params: { list: [{ a: 1 }], empty: {} } }, tags: rows, logs: [], artifacts: rows.slice(0, 1) };
 
 describe('a file', () => {

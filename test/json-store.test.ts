@@ -129,6 +129,18 @@ describe('JsonStore', () => {
     expect(await selectIn(store, 'SELECT content FROM tags ORDER BY sid, seq')).toEqual([['run'], ['early'], ['later']]);
   });
 
+  test('writes the other scopes of a batch where one of them cannot be written', async () => {
+    const run = await claimRows(store, 'brave-otter');
+    await mkdir(join(folder, 'flow', 'brave-otter', '1.json'), { recursive: true });
+    for (let ordinal = 1; ordinal <= 40; ordinal++) run.scope(ordinal);
+    await expect(store.write(await run.batch())).rejects.toMatchObject({
+      code: 'STORE_UNWRITABLE',
+      message: expect.stringContaining('1.json'),
+    });
+    await rm(join(folder, 'flow', 'brave-otter', '1.json'), { recursive: true });
+    expect(await findIn(store)).toHaveLength(39);
+  });
+
   test('shows a scope that a killed process wrote before the file of its run said so', async () => {
     const run = await claimRows(store, 'brave-otter');
     await store.write(await run.scope(1).batch());

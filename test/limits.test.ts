@@ -1,6 +1,14 @@
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { DuckDBStorage, Flow, JsonStorage, MemoryStorage, ParquetStorage, type Storage, type StorageOptions } from '../src/index.ts';
+import {
+  DuckDBStorage,
+  Flow,
+  JsonStorage,
+  MemoryStorage,
+  ParquetStorage,
+  type Storage,
+  type StorageOptions,
+} from '../src/index.ts';
 import { temporaryFolder } from './folders.ts';
 
 const storages: readonly (readonly [string, (folder: string, options: StorageOptions) => Storage])[] = [

@@ -123,27 +123,40 @@ describe('a path that cannot be a store', () => {
 });
 
 describe('a name that means something elsewhere', () => {
-  test.each(["it's", 'exp[1]', 'a*b', 'a?b', '[', 'a b $& #', 'größe 漢 😀', '{a,b}', '%20', '"', '-- x', 'run=5', 'status=ok', 'sid=9', 'add=1'])(
-    '%j is a folder like any other',
-    async (name) => {
-      const parent = temporaryFolder();
-      // What the name would find if it were taken for a pattern.
-      for (const sibling of ['exp1', 'axb']) await written(join(parent, sibling));
-      const folder = join(parent, name);
-      const store = opened(folder);
-      await claimRows(store, 'not-this');
-      const run = await claimRows(store, 'calm-heron');
-      const [first, second] = [await run.scope(1).tag(1, 0, 'a').batch(), await run.scope(2).tag(2, 0, 'b').batch()];
-      await store.write(first);
-      expect(await findIn(store, {}, [first, second])).toEqual([run.sid(1), run.sid(2)]);
-      await store.write(second);
-      expect(await findIn(store, {}, [first, second])).toEqual([run.sid(1), run.sid(2)]);
-      expect(await selectIn(store, 'SELECT DISTINCT run FROM tags')).toEqual([['calm-heron']]);
-      expect(await selectIn(store, 'SELECT DISTINCT run, status FROM scopes')).toEqual([['calm-heron', 'ok']]);
-      const counted = 'SELECT run, status, count(*) FROM tags JOIN scopes USING (sid, run) GROUP BY ALL';
-      expect(await plainly(counted, join(folder, 'open.sql'))).toEqual([['calm-heron', 'ok', '2']]);
-    },
-  );
+  test.each([
+    "it's",
+    'exp[1]',
+    'a*b',
+    'a?b',
+    '[',
+    'a b $& #',
+    'größe 漢 😀',
+    '{a,b}',
+    '%20',
+    '"',
+    '-- x',
+    'run=5',
+    'status=error',
+    'sid=9',
+    'add=1',
+  ])('%j is a folder like any other', async (name) => {
+    const parent = temporaryFolder();
+    // What the name would find if it were taken for a pattern.
+    for (const sibling of ['exp1', 'axb']) await written(join(parent, sibling));
+    const folder = join(parent, name);
+    const store = opened(folder);
+    await claimRows(store, 'not-this');
+    const run = await claimRows(store, 'calm-heron');
+    const [first, second] = [await run.scope(1).tag(1, 0, 'a').batch(), await run.scope(2).tag(2, 0, 'b').batch()];
+    await store.write(first);
+    expect(await findIn(store, {}, [first, second])).toEqual([run.sid(1), run.sid(2)]);
+    await store.write(second);
+    expect(await findIn(store, {}, [first, second])).toEqual([run.sid(1), run.sid(2)]);
+    expect(await selectIn(store, 'SELECT DISTINCT run FROM tags')).toEqual([['calm-heron']]);
+    expect(await selectIn(store, 'SELECT DISTINCT run, status FROM scopes')).toEqual([['calm-heron', 'ok']]);
+    const counted = 'SELECT run, status, count(*) FROM tags JOIN scopes USING (sid, run) GROUP BY ALL';
+    expect(await plainly(counted, join(folder, 'open.sql'))).toEqual([['calm-heron', 'ok', '2']]);
+  });
 });
 
 describe('creation', () => {

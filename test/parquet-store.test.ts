@@ -57,7 +57,7 @@ describe('a batch', () => {
       const whole = [[1, 1, 1, 1, 2, 1]];
       expect(await selectIn(store, everywhere, [batch])).toEqual(whole);
 
-      const { append } = DeltaLog.prototype;
+      const append = Reflect.get<DeltaLog, 'append'>(DeltaLog.prototype, 'append');
       const failing = vi.spyOn(DeltaLog.prototype, 'append').mockImplementation(async function (this: DeltaLog, ...parts) {
         if (this.folder === join(folder, table)) throw new MarqueError('STORE_UNWRITABLE', 'the disk is full');
         return await append.apply(this, parts);
@@ -86,7 +86,9 @@ describe('a batch', () => {
     const batch = await run.scope(2).tag(2, 0, 'b').batch();
     const error = await store.write(batch).catch((thrown: unknown) => thrown);
     expect(error).toMatchObject({ code: 'STORE_UNWRITABLE', cause: { message: expect.stringMatching(/^IO Error/) } });
-    expect((error as Error).message).toMatch(/^"[^"]*" cannot be written: .*No such file or directory\. The rows are kept, and flush\(\) tries again$/);
+    expect((error as Error).message).toMatch(
+      /^"[^"]*" cannot be written: .*No such file or directory\. The rows are kept, and flush\(\) tries again$/,
+    );
     renameSync(join(folder, 'moved'), join(folder, 'tags'));
     expect(await findIn(opened(folder))).toEqual([run.sid(1)]);
     await store.write(batch);
@@ -115,26 +117,62 @@ describe('damage', () => {
     });
   });
 
-  test('by the loss of a segment fails the query instead of answering without it', async () => {
+  const segment = '00000000-0000-7000-8000-000000000001-0-1.parquet';
+  const damages: [string, (path: string) => void][] = [
+    ['its loss', (path) => rmSync(path)],
+    ['its emptiness', (path) => writeFileSync(path, '')],
+    ['another content', (path) => writeFileSync(path, 'x'.repeat(statSync(path).size))],
+    [
+      'bytes of its end',
+      (path) => writeFileSync(path, readFileSync(path).fill(0xff, statSync(path).size - 200, statSync(path).size - 20)),
+    ],
+    ['bytes of its pages', (path) => writeFileSync(path, readFileSync(path).fill(0xff, 4, 60))],
+  ];
+  test.each(damages)('of a segment by %s is reported with its file, not answered without it', async (_label, damage) => {
     const folder = temporaryFolder();
     await written(folder);
-    rmSync(join(folder, 'tags', '00000000-0000-7000-8000-000000000001-0-1.parquet'));
-    await expect(selectIn(opened(folder), 'SELECT count(*) FROM tags')).rejects.toThrow(/000000000001-0-1\.parquet/);
-    await expect(findIn(opened(folder), { where: () => true })).rejects.toThrow(/000000000001-0-1\.parquet/);
+    damage(join(folder, 'tags', segment));
+    const damaged = { code: 'STORE_DAMAGED', message: expect.stringContaining(join(folder, 'tags', segment)) };
+    await expect(selectIn(opened(folder), 'SELECT * FROM tags')).rejects.toMatchObject(damaged);
+    await expect(findIn(opened(folder), { where: () => true })).rejects.toMatchObject(damaged);
+    const snapshot = await opened(folder).snapshot([]);
+    const [sid] = await snapshot.find(searchFor());
+    await expect(snapshot.read([sid as number])).rejects.toMatchObject(damaged);
+    await snapshot.release();
+  });
+
+  test('of a segment that the views are made with is reported with its file', async () => {
+    const folder = temporaryFolder();
+    await written(folder);
+    const [empty] = readdirSync(join(folder, 'logs')).filter((name) => name.endsWith('.parquet'));
+    writeFileSync(join(folder, 'logs', empty as string), '');
+    await expect(opened(folder).snapshot([])).rejects.toMatchObject({
+      code: 'STORE_DAMAGED',
+      message: expect.stringContaining(join('logs', empty as string)),
+    });
+  });
+
+  test('is not what SQL says that names a file which is not there', async () => {
+    const folder = temporaryFolder();
+    await written(folder);
+    const text = `FROM read_parquet('${folder}/tags/nothing.parquet')`;
+    await expect(selectIn(opened(folder), text)).rejects.toMatchObject({ code: 'SQL_INVALID' });
   });
 });
 
 describe('a DuckDB that stopped at a fatal error', () => {
-  /** Makes every connection that has been opened since refuse everything once it is called, as DuckDB does then. */
+  /** Makes every database that has been opened since stop at its next statement once it is called, as DuckDB does. */
   function stopper(): () => void {
     const connect = vi.spyOn(Database.prototype, 'connect');
     onTestFinished(() => connect.mockRestore());
-    const stopped = async () => {
-      throw new MarqueError('DATABASE_FAILED', 'the database in memory stopped at a fatal error');
-    };
     return () => {
-      for (const { value } of connect.mock.settledResults)
+      connect.mock.settledResults.forEach(({ value }, call) => {
+        const stopped = async () => {
+          Object.defineProperty(connect.mock.contexts[call], 'isUsable', { value: false });
+          throw new MarqueError('DATABASE_FAILED', 'the database in memory stopped at a fatal error');
+        };
         Object.assign(value, { run: stopped, exclusive: stopped, select: stopped });
+      });
     };
   }
 

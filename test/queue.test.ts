@@ -34,6 +34,19 @@ describe('a queue', () => {
     await expect(fine).resolves.toBe('fine');
   });
 
+  it('gives up a job whose signal aborts while it waits, and lets one that runs go on', async () => {
+    const queue = new Queue(1);
+    const aborter = new AbortController();
+    const begun: string[] = [];
+    const job = (name: string, signal?: AbortSignal) =>
+      queue.add(() => after(5).then(() => begun.push(name)), signal).catch((error: Error) => error.message);
+    const outcomes = [job('running', aborter.signal), job('waiting', aborter.signal), job('other')];
+    aborter.abort(new RangeError('given up'));
+    expect(await Promise.all([...outcomes, job('late', aborter.signal)])).toEqual([1, 'given up', 2, 'given up']);
+    expect(begun).toEqual(['running', 'other']);
+    await queue.drain();
+  });
+
   it('drains when the last job has ended, and at once when there is none', async () => {
     const queue = new Queue(2);
     await queue.drain();

@@ -2,12 +2,8 @@ import { describe, expect, test } from 'vitest';
 import { Reopening } from '../src/storage/reopening.ts';
 
 class Door {
-  usable = true;
+  isUsable = true;
   closed = 0;
-
-  async isUsable(): Promise<boolean> {
-    return this.usable;
-  }
 
   async close(): Promise<void> {
     this.closed++;
@@ -31,7 +27,7 @@ describe('Reopening', () => {
   test('closes what has died and opens another, once for all who ask', async () => {
     const reopening = new Reopening<Door>();
     const dead = await reopening.get(async () => new Door());
-    dead.usable = false;
+    dead.isUsable = false;
     const doors = await Promise.all(Array.from({ length: 5 }, () => reopening.get(async () => new Door())));
     expect(new Set(doors).size).toBe(1);
     expect(doors[0]).not.toBe(dead);

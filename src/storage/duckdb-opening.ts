@@ -38,12 +38,7 @@ export interface OpenedDuckDB {
  *
  * @throws MarqueError STORE_PATH, STORE_FORMAT, STORE_LOCKED, STORE_DAMAGED, STORE_UNWRITABLE.
  */
-export async function openDuckDB(
-  given: string,
-  create: boolean,
-  limits: DuckDBLimits,
-  anchor: Anchor,
-): Promise<OpenedDuckDB> {
+export async function openDuckDB(given: string, create: boolean, limits: DuckDBLimits, anchor: Anchor): Promise<OpenedDuckDB> {
   await anchor.check();
   const path = await pathTo(given);
   const isThere = await isFile(path);

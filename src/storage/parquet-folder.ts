@@ -74,7 +74,9 @@ async function namesIn(folder: string): Promise<readonly string[]> {
   } catch (error) {
     if (hasCode(error, 'ENOENT')) return [];
     if (hasCode(error, 'ENOTDIR')) {
-      throw new MarqueError('STORE_PATH', `${show(folder, 300)} is a file, or below one: give the path of a folder`, { cause: error });
+      throw new MarqueError('STORE_PATH', `${show(folder, 300)} is a file, or below one: give the path of a folder`, {
+        cause: error,
+      });
     }
     throw new MarqueError('STORE_UNWRITABLE', `${show(folder, 300)} cannot be used: ${messageOf(error)}`, { cause: error });
   }

@@ -103,13 +103,13 @@ function sourceOf(table: TableName): string {
     .map(([name]) => quoteName(name))
     .join(', ');
   const unflushed = table === 'runs' ? 'unflushed_runs' : 'unflushed';
-  return `${columns} FROM read_parquet(getvariable('snapshot').${table})
+  return `${columns} FROM read_parquet(getvariable('snapshot').${table}, hive_partitioning = false)
     UNION ALL SELECT ${columns} FROM batch(getvariable('snapshot').${unflushed}, '${table}')`;
 }
 
 async function explain(folder: string, segments: Segments, connection: Connection, error: unknown): Promise<unknown> {
   const files = tableNames.flatMap((table) => segments(table).map(({ name }) => join(table, name)));
-  const text = 'SELECT max(COLUMNS(*)) FROM read_parquet($1)';
+  const text = 'SELECT max(COLUMNS(*)) FROM read_parquet($1, hive_partitioning = false)';
   return await damagedSegment(folder, files, error, (file) => connection.run(text, [pattern(join(folder, file))]));
 }
 

@@ -52,6 +52,12 @@ export abstract class Storage implements AsyncDisposable {
    * ```ts
    * await storage.sql<{ step: string; n: number }>`SELECT step, count(*) AS n FROM scopes WHERE run = ${run} GROUP BY step`;
    * ```
+   *
+   * A number is bound as DOUBLE, which `LIMIT ${10}` takes. Where SQL wants a whole number, bind a bigint: `range(${10n})`.
+   * Functions that DuckDB can crash in are refused, and casts to VARIANT.
+   *
+   * @throws MarqueError `SQL_INVALID` for what cannot be run, `STORE_DAMAGED` where a file of the store cannot be read,
+   * `DATABASE_FAILED` where DuckDB fails, and `STORE_CLOSED` where the storage is closed meanwhile.
    */
   sql<Row extends object = Record<string, unknown>>(strings: TemplateStringsArray, ...values: readonly unknown[]): SqlQuery<Row> {
     return new SqlQuery<Row>(() => this.#snapshot(), statementOf(strings, values));
@@ -82,7 +88,10 @@ export abstract class Storage implements AsyncDisposable {
     await Promise.all([...this.#writers].map((writer) => writer.flush()));
   }
 
-  /** Flushes, waits for what is under way and lets go of files and locks. Safe at any time, also twice. */
+  /**
+   * Flushes, waits for searches that are under way, stops SELECTs, which reject with `STORE_CLOSED`, and lets go of files and
+   * locks. Safe at any time, also twice.
+   */
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
@@ -134,6 +143,10 @@ export abstract class Storage implements AsyncDisposable {
     this.#checkOpen();
     const unflushed: readonly (readonly Batch[])[] = await Promise.all([...this.#writers].map((writer) => writer.unflushed()));
     const snapshot = await this.#store.snapshot(unflushed.flat());
+    if (!this.#takesRows) {
+      await snapshot.release();
+      throw this.#closedError(); // nobody would stop what is asked of it now
+    }
     this.#snapshots.add(snapshot);
     return {
       find: (search) => snapshot.find(search),

@@ -9,5 +9,7 @@ export function unwritable(place: string, error: unknown): unknown {
   const reason = /^(?:IO Error: |TransactionContext Error: Failed to commit: (?=Could not))(.*)/.exec(error.cause.message)?.[1];
   if (reason === undefined) return error;
   const advice = 'The rows are kept, and flush() tries again';
-  return new MarqueError('STORE_UNWRITABLE', `${show(place, 300)} cannot be written: ${reason}. ${advice}`, { cause: error.cause });
+  return new MarqueError('STORE_UNWRITABLE', `${show(place, 300)} cannot be written: ${reason}. ${advice}`, {
+    cause: error.cause,
+  });
 }
