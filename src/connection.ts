@@ -242,7 +242,9 @@ function isFatal(message: string): boolean {
  * that is not there is one that the text names.
  */
 function isOwnFailure(message: string): boolean {
-  return /^(?:IO(?! Error: No files found)|Out of Memory|Invalid|Serialization|TransactionContext|Connection|Scheduler|INTERRUPT) Error/.test(message);
+  return /^(?:IO(?! Error: No files found)|Out of Memory|Invalid|Serialization|TransactionContext|Connection|Scheduler|INTERRUPT) Error/.test(
+    message,
+  );
 }
 
 function invalidated({ label, fatal }: Shared): MarqueError {

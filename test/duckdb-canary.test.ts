@@ -1,7 +1,8 @@
 import { readFile } from 'node:fs/promises';
-import { copyFileSync, readFileSync, truncateSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { DuckDBDataChunk, DuckDBInstance, DOUBLE, INTEGER, VARCHAR } from '@duckdb/node-api';
+import { setImmediate as turn } from 'node:timers/promises';
+import { DuckDBDataChunk, DuckDBInstance, DuckDBTableFunction, DOUBLE, INTEGER, VARCHAR } from '@duckdb/node-api';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { binding } from '../src/binding.ts';
 import { Database } from '../src/duckdb.ts';
@@ -11,6 +12,13 @@ import { temporaryFolder } from './folders.ts';
 /*
  * What is wrong in the bindings and in DuckDB, shown without our wrapper. A test here that fails after an upgrade is good news:
  * its name says which precaution may then go.
+ *
+ * Three more show only now and then, so no test here waits for them:
+ * - An appender on a connection that also runs queries doubles rows in some of thousands of rounds. There is no appender to be had:
+ *   duckdb.test.ts lists all that a connection offers.
+ * - An interrupt during COMMIT rejects what is durable, in half of the cases. Only `select` can be interrupted, which runs nothing
+ *   but one SELECT: duckdb-select.test.ts.
+ * - The open bugs in replaying the write-ahead log are about keys, indexes and ALTER. Our tables have none: schema.test.ts.
  */
 
 async function raw(path = ':memory:', options: Record<string, string> = {}) {
@@ -35,7 +43,20 @@ describe('still crashes or hangs the process', () => {
     ['clientContext after close: the flag of a closed connection', 'use-after-close.mjs', ['clientContext']],
     ['the end of a worker thread during a query: the refusal of worker threads', 'worker-ended.mjs', []],
     ['a string beyond the end of a vector: the bounds of the scan', 'string-out-of-range.mjs', []],
-    ['JSON nested 100,000 levels: the depth limit of what is kept', 'deep-json.mjs', []],
+    ...[
+      `json_structure(getvariable('arrays'))`,
+      `json_group_structure(getvariable('arrays')::JSON)`,
+      `json_contains(getvariable('arrays'), '1')`,
+      `json_merge_patch(getvariable('objects'), '{}')`,
+      `json_transform('1', getvariable('arrays'))`,
+      `from_json_strict('1', getvariable('objects'))`,
+      `json_deserialize_sql(getvariable('calls')::JSON)`,
+      `getvariable('arrays')::JSON::VARIANT`,
+    ].map((expression): [string, string, string[]] => [
+      `deep JSON in ${expression}: the depth limit of what is kept, and the list of refused functions`,
+      'deep-json.mjs',
+      [expression],
+    ]),
     ['a SELECT that logs to a file it may not write: the list of refused functions', 'logging-function.mjs', []],
     ['process.exit during a table function in JavaScript: leavable', 'exit-during-scan.mjs', []],
   ])('%s', async (_label, script, args) => {
@@ -94,6 +115,91 @@ describe('still gives wrong rows in silence', () => {
     expect((await child('lock-of-file.mjs', [path])).output.trim()).toBe('locked');
     await read(path, connection);
     expect((await child('lock-of-file.mjs', [path])).output.trim()).toBe('opened');
+  });
+
+  it.each([
+    ['a new name is there before it is whole', false, 'a.parquet'],
+    ['a name that is taken is written beside it under a name that readers of *.parquet find', true, 'tmp_a.parquet'],
+  ])('a COPY to %s: hidden temporary names, published when they are whole', async (_label, isTaken, name) => {
+    const folder = temporaryFolder();
+    const { connection } = await raw();
+    const target = join(folder, 'a.parquet');
+    if (isTaken) await connection.run(`COPY (SELECT 1) TO '${target}'`);
+    const state = { ended: false };
+    const copying = connection
+      .run(`COPY (SELECT hash(i) FROM range(3000000) t(i)) TO '${target}'`)
+      .finally(() => (state.ended = true));
+    const sizes: number[] = [];
+    while (!state.ended) {
+      if (readdirSync(folder).includes(name)) sizes.push(statSync(join(folder, name), { throwIfNoEntry: false })?.size ?? 0);
+      await turn();
+    }
+    await copying;
+    expect(sizes.length).toBeGreaterThan(0);
+    expect(Math.min(...sizes)).toBeLessThan(statSync(target).size);
+  });
+
+  it('a glob counts rows twice while files are merged, and fails where one goes: lists of files', async () => {
+    const folder = temporaryFolder();
+    const { connection } = await raw();
+    const write = (name: string, text: string) => connection.run(`COPY (${text}) TO '${join(folder, name)}'`);
+    await write('a.parquet', 'SELECT 1 AS i');
+    await write('b.parquet', 'SELECT 2 AS i');
+    await write('merged.parquet', 'SELECT unnest([1, 2]) AS i');
+    expect(await value(connection, `SELECT count(*) FROM read_parquet('${folder}/*.parquet')`)).toBe(4n);
+    connection.registerTableFunction(
+      DuckDBTableFunction.create({
+        name: 'merge',
+        bindFunction: (info) => {
+          info.addResultColumn('j', INTEGER);
+          rmSync(join(folder, 'b.parquet'));
+        },
+        initFunction: () => undefined,
+        mainFunction: (_info, chunk) => void (chunk.rowCount = 0),
+      }),
+    );
+    await expect(connection.run(`FROM read_parquet('${folder}/*.parquet') LEFT JOIN merge() ON i = j`)).rejects.toThrow(
+      'IO Error',
+    );
+  });
+
+  it('a folder called exp[1] is taken for a pattern, also in a list: names have their brackets escaped', async () => {
+    const folder = temporaryFolder();
+    const { connection } = await raw();
+    for (const [name, i] of Object.entries({ 'exp[1]': 1, exp1: 2 })) {
+      mkdirSync(join(folder, name));
+      await connection.run(`COPY (SELECT ${i} AS i) TO '${join(folder, name, 'a.parquet')}'`);
+    }
+    expect(await value(connection, `SELECT i FROM read_parquet(['${folder}/exp[1]/*.parquet'])`)).toBe(2);
+  });
+
+  it('a flipped byte of a Parquet file is read as other values: nothing but a checksum of our own could tell', async () => {
+    const path = join(temporaryFolder(), 'a.parquet');
+    const { connection } = await raw();
+    await connection.run(`COPY (SELECT hash(i) AS h FROM range(1000) t(i)) TO '${path}' (COMPRESSION zstd)`);
+    const sum = (file: string) => value(connection, `SELECT sum(h)::VARCHAR FROM '${file}'`);
+    const content = readFileSync(path);
+    const position = content.length >> 1;
+    content.writeUInt8(content.readUInt8(position) ^ 0x10, position);
+    writeFileSync(`${path}.flipped.parquet`, content);
+    expect(await sum(`${path}.flipped.parquet`)).not.toBe(await sum(path));
+  });
+
+  it('a wrong size in the write-ahead log drops all that follows: the batches acknowledged are counted beside the file', async () => {
+    const path = join(temporaryFolder(), 'a.duckdb');
+    const { connection } = await raw(path);
+    await connection.run('CREATE TABLE a (i INTEGER)');
+    await connection.run('CHECKPOINT');
+    await connection.run('INSERT INTO a VALUES (1)');
+    const { size } = statSync(`${path}.wal`);
+    await connection.run('INSERT INTO a VALUES (2)');
+    await connection.run('INSERT INTO a VALUES (3)');
+    const log = readFileSync(`${path}.wal`);
+    log.writeUInt8(1, size + 5); // the second entry begins with its size, of 8 bytes
+    const copy = join(temporaryFolder(), 'b.duckdb');
+    copyFileSync(path, copy);
+    writeFileSync(`${copy}.wal`, log);
+    expect(await value((await raw(copy)).connection, 'SELECT count(*) FROM a')).toBe(1n);
   });
 
   it('an appender commits by itself after 204,800 rows: no appender', async () => {

@@ -4,7 +4,7 @@ import { MarqueError, messageOf, show } from '../error.ts';
 /** The error of a query as STORE_DAMAGED where DuckDB says that its own file is; any other as it is. */
 export function damagedFile(path: string, error: unknown): unknown {
   const reason = reasonOf(error);
-  return /^IO Error: Corrupt database file/.test(reason) ? damage(path, reason, error) : error;
+  return reason.startsWith('IO Error: Corrupt database file') ? damage(path, reason, error) : error;
 }
 
 /**

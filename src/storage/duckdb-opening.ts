@@ -28,7 +28,10 @@ export interface OpenedDuckDB {
   /** What the file's own tables are called by: `catalog.raw.scopes`. */
   readonly catalog: string;
   readonly writer: Connection;
-  /** On these the tables of `raw` are the first `written_rows` of the file, and the rows of the batches pinned as `unflushed`. */
+  /**
+   * On these the tables of `raw` are the first `written_rows` of the file, and the rows of the batches pinned as `unflushed`. The
+   * second one is for the SELECTs of users.
+   */
   readonly readers: readonly [Connection, Connection];
 }
 
