@@ -41,7 +41,7 @@ test('params are what was pushed, whatever a step or its attempts make of it', a
   });
   const flow = newFlow().push(retry(halve, 4), { config: { lr: 1 } });
   await flow.execute();
-  expect(await paramsOf(flow, 'halve')).toEqual(Array(4).fill({ config: { lr: 1 } }));
+  expect(await paramsOf(flow, 'halve')).toEqual(Array.from({ length: 4 }, () => ({ config: { lr: 1 } })));
 });
 
 test('an endless list pushed by a step is read as the run gets there', async () => {
