@@ -24,6 +24,7 @@ export abstract class Storage implements AsyncDisposable {
   readonly #store: Store;
   readonly #policy: FlushPolicy;
   readonly #writers = new Set<Writer>();
+  readonly #ended = new Set<Writer>(); // of #writers, those whose run is over: they leave with their last rows
   readonly #snapshots = new Set<Snapshot>();
   #closing: Promise<void> | null = null;
   #takesRows = true;
@@ -85,7 +86,7 @@ export abstract class Storage implements AsyncDisposable {
 
   /** When it resolves, everything that had finished before the call is durable. Rejects if that failed; another flush tries again. */
   async flush(): Promise<void> {
-    await Promise.all([...this.#writers].map((writer) => writer.flush()));
+    await Promise.all([...this.#writers].map((writer) => this.#flush(writer)));
   }
 
   /**
@@ -134,7 +135,13 @@ export abstract class Storage implements AsyncDisposable {
 
   /** @internal Flushes the last rows of a run. If that fails the writer stays, so that `flush` can try again. */
   async end(writer: Writer): Promise<void> {
+    this.#ended.add(writer);
+    await this.#flush(writer);
+  }
+
+  async #flush(writer: Writer): Promise<void> {
     await writer.flush();
+    if (!this.#ended.delete(writer)) return;
     this.#writers.delete(writer);
     await writer.claim.release();
   }
