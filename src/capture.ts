@@ -43,11 +43,12 @@ export function captureConsole(): () => void {
 }
 
 function patch(): () => void {
+  let isActive = true; // a patch that somebody else patched over stays in place, and must not record a second time
   const undo = Object.entries(levels).map(([method, level]) => {
     const name = method as keyof typeof levels;
     const original = console[name];
     const patched = (...args: unknown[]): void => {
-      const sink = current.getStore();
+      const sink = isActive ? current.getStore() : undefined;
       if (sink !== undefined && !sink.hasEnded) sink.capture(textOfCall(name, args), level);
       (original as (...args: unknown[]) => void).apply(console, args);
     };
@@ -56,7 +57,10 @@ function patch(): () => void {
       if (console[name] === patched) console[name] = original; // else somebody patched on top, who calls ours
     };
   });
-  return () => undo.forEach((one) => one());
+  return () => {
+    isActive = false;
+    for (const one of undo) one();
+  };
 }
 
 function textOfCall(method: string, args: readonly unknown[]): string {

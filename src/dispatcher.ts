@@ -32,6 +32,8 @@ export class Dispatcher {
   readonly #running = new Set<Attempt>();
   #limit = 1;
   #lanes = 0;
+  #isStarting = false;
+  #turn: Promise<void> | null = null;
   #onLastLane: () => void = () => {};
   #endedSize = 0; // of the groups before this one
   #ordinal = 0;
@@ -83,24 +85,36 @@ export class Dispatcher {
     this.#limit = plan.concurrency ?? this.#options.concurrency;
     await new Promise<void>((resolve) => {
       this.#onLastLane = resolve;
-      this.#startLanes(group);
-      if (this.#lanes === 0) resolve();
+      void this.#startLanes(group);
     });
-    group.close();
+    group.close((error) => this.#halted(error));
     if (this.#failure !== null) throw this.#failure.thrown;
   }
 
-  /** Starts lanes for the tasks that wait, as far as the limit leaves room. */
-  #startLanes(group: Group): void {
+  /**
+   * Starts lanes for the tasks that wait, as far as the limit leaves room. One call at a time does so, and counts as a lane
+   * meanwhile: a step that pushes while it is being started would otherwise start its own from within, one inside the other.
+   */
+  async #startLanes(group: Group): Promise<void> {
+    if (this.#isStarting) return;
+    this.#isStarting = true;
+    this.#lanes++;
     try {
-      while (this.#lanes < this.#limit && !this.#isStopping) {
+      while (this.#lanes <= this.#limit && !this.#isStopping) {
+        if (this.#mustGiveWay()) {
+          await this.#giveWay();
+          continue;
+        }
         const task = group.take();
-        if (task === null) return;
+        if (task === null) break;
         this.#lanes++;
         void this.#lane(group, task);
       }
     } catch (error) {
-      this.#halted(error); // a lazy list of steps that threw
+      this.#halted(error); // the store's, or a lazy list of steps that threw
+    } finally {
+      this.#isStarting = false;
+      if (--this.#lanes === 0) this.#onLastLane();
     }
   }
 
@@ -197,10 +211,11 @@ export class Dispatcher {
     const { pushed } = attempt;
     if (pushed === null) return;
     group.add(pushed);
-    this.#startLanes(group);
+    void this.#startLanes(group);
   }
 
   #fail(attempt: Attempt, error: unknown): void {
+    if (attempt.hasEnded) return; // abandoned
     this.#end(attempt, 'error', { thrown: error });
     this.counts.errors++;
     if (this.#options.failFast) this.#halted(error);
@@ -222,8 +237,13 @@ export class Dispatcher {
     const { writer } = this.#host;
     const heldTooLong = performance.now() - this.#lastTurn > writer.policy.ms;
     if (writer.isFull || heldTooLong) await writer.flush();
-    await nextTurn();
-    this.#lastTurn = performance.now();
+    // Lanes wait for the same turn. Who finds that another has held the loop since then waits for the next one.
+    do {
+      await (this.#turn ??= nextTurn().then(() => {
+        this.#turn = null;
+        this.#lastTurn = performance.now();
+      }));
+    } while (!this.#isStopping && performance.now() - this.#lastTurn >= (writer.isWriting ? busyTurnMs : turnMs));
   }
 }
 

@@ -124,7 +124,6 @@ export class Execution {
     });
     try {
       const outcome = await this.#runGroups();
-      this.#isClosed = true;
       restoreConsole();
       endProgress();
       return await this.#finish(outcome);
@@ -142,8 +141,10 @@ export class Execution {
       for (let number = 0; groups.length > 0 && !stop.aborted; number++) {
         await Promise.race([this.#dispatcher.run(groups.shift() as GroupPlan, number, context), stuck.promise]);
       }
+      this.#isClosed = true; // at once: a group pushed from now on would not be run
       return stop.aborted ? { state: 'aborted', thrown: stop.reason } : { state: 'finished' };
     } catch (thrown) {
+      this.#isClosed = true;
       this.#dispatcher.abandon(thrown);
       return { state: 'failed', thrown };
     } finally {

@@ -144,7 +144,8 @@ export class Flow<C extends object = object> extends Handle<C> {
    * recorded as their params. Does not compile where a step declares a value that is in neither.
    */
   push<const S extends Pushable>(steps: S, ...args: PushArguments<S, C, GroupOptions>): this {
-    const [values, { scope, concurrency = null } = {}] = args as [unknown?, GroupOptions?];
+    const [values, options] = args as [unknown?, (GroupOptions | null)?];
+    const { scope, concurrency = null } = options ?? {};
     this.#checkNotEnded('push');
     if (concurrency !== null) checkConcurrency(concurrency);
     const push = toPush(steps, values, scope);

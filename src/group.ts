@@ -46,9 +46,15 @@ export class Group {
     this.size += source.size;
   }
 
-  /** Lets lazy lists that were not read to their end clean up. */
-  close(): void {
-    for (const source of this.#sources.slice(this.#next)) source.return?.();
+  /** Lets lazy lists that were not read to their end clean up; tells of those that fail to. */
+  close(onError: (error: unknown) => void): void {
+    for (const source of this.#sources.slice(this.#next)) {
+      try {
+        source.return?.();
+      } catch (error) {
+        onError(error);
+      }
+    }
   }
 }
 

@@ -17,6 +17,7 @@ let received: (typeof signals)[number] | null = null;
 export function interruptible(run: Interruptible): () => void {
   if (running.size === 0) for (const signal of signals) process.on(signal, onSignal);
   running.add(run);
+  if (received !== null) run.stop(received); // too late to start
   return () => {
     running.delete(run);
     if (running.size > 0) return;

@@ -119,8 +119,8 @@ export class StepFlow<C extends object = object> extends Handle<C> {
    * neither in `values` nor known to be in the context; throws `CONTEXT_UNKNOWN` where it really is not.
    */
   push<const S extends Pushable>(steps: S, ...args: PushArguments<S, C>): void {
-    const [values, options = {}] = args as [unknown?, PushOptions?];
-    this.#live('push').push(toPush(steps, values, options.scope));
+    const [values, options] = args as [unknown?, (PushOptions | null)?];
+    this.#live('push').push(toPush(steps, values, options?.scope));
   }
 
   /**

@@ -126,6 +126,49 @@ test('a chain of 200,000 pushes runs in a loop, and leaves no stack and no memor
   expect(await flow.search('*').count()).toBe(200_000);
 });
 
+test('a chain of pushes is a loop at any limit', async () => {
+  let left = 30_000;
+  function link(flow: StepFlow): void {
+    if (--left > 0) flow.push(link);
+  }
+  const flow = newFlow(10_000).failFast().push(link);
+  await flow.execute();
+  expect(await flow.search('*').count()).toBe(30_000);
+});
+
+test('timers run while many lanes keep the loop busy', async () => {
+  const stop = new AbortController();
+  const heard: number[] = [];
+  const started = performance.now();
+  setTimeout(() => {
+    heard.push(performance.now() - started);
+    stop.abort(new Error('enough'));
+  }, 50);
+  const busy = step('busy', () => {
+    const until = performance.now() + 20;
+    while (performance.now() < until);
+  });
+  const flow = newFlow(64).push(repeat(busy, 1_000));
+  await expect(flow.execute({ signal: stop.signal })).rejects.toThrow('enough');
+  expect(heard[0]).toBeLessThan(1_000); // 64 steps take 1,280 ms
+  expect((await flow.scopes).length).toBeLessThan(64);
+});
+
+test('a lazy list whose clean-up fails does not hide what a step threw', async () => {
+  function bad(): never {
+    throw new Error('the real one');
+  }
+  function* list(): Generator<typeof bad> {
+    try {
+      yield bad;
+      yield bad;
+    } finally {
+      throw new Error('clean-up'); // oxlint-disable-line no-unsafe-finally -- the mistake under test
+    }
+  }
+  await expect(newFlow().failFast().push(list()).execute()).rejects.toThrow('the real one');
+});
+
 test('a lazy list of steps is read as the flow gets there', async () => {
   let made = 0;
   const stop = new AbortController();
@@ -238,6 +281,22 @@ test('what is logged reads as on the console, errors with their stack, and a cap
   ]);
   expect(logs[0]?.message).toContain('dispatcher.test');
   expect(onTerminal).toBe(0);
+});
+
+test('a captured line is recorded once, also where somebody patched the console over an earlier flow', async () => {
+  const original = console.log;
+  console.log = () => {};
+  const talk = step('talk', () => console.log('hello'));
+  const flow = (): Flow => new Flow('test', new MemoryStorage());
+  const patching = step('patching', () => {
+    const ours = console.log;
+    console.log = (...args: unknown[]) => ours(...args);
+  });
+  await flow().push([talk, patching]).execute();
+  const second = flow().push(talk);
+  await second.execute();
+  console.log = original;
+  expect((await second.logs).map((line) => line.message)).toEqual(['hello']);
 });
 
 test('a thenable that is no promise is awaited', async () => {

@@ -86,6 +86,32 @@ test('what comes while the last flush runs is refused, not lost', async () => {
   expect(flow.tags).toHaveLength(accepted);
 });
 
+test('a push is taken and run, or refused, at every moment around the end', async () => {
+  for (let delay = 0; delay < 30; delay++) {
+    let resolve: () => void = () => {};
+    const ended = new Promise<void>((done) => (resolve = done));
+    const flow = newFlow().push(step('last', () => resolve()));
+    const executing = flow.execute();
+    await ended;
+    for (let tick = 0; tick < delay; tick++) await Promise.resolve();
+    let taken = true;
+    try {
+      flow.push(nothing);
+    } catch (error) {
+      expect(error).toMatchObject({ code: 'FLOW_ENDED' });
+      taken = false;
+    }
+    await executing;
+    expect(await flow.search(nothing).count()).toBe(taken ? 1 : 0);
+  }
+});
+
+test('null options are no options', async () => {
+  const flow = new Flow('test', new MemoryStorage(), null as never).push(nothing, {}, null as never);
+  await flow.push(step('parent', (inner) => inner.push(nothing, null, null as never))).execute();
+  expect(await flow.scopes).toHaveLength(3);
+});
+
 test('a declared value of another type is refused at push', async () => {
   const train = step({ lr: Number }, function train() {});
   const wrong = { lr: 'high' } as never;
