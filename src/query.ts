@@ -54,7 +54,7 @@ export class Query extends Lazy<Scope> {
   async toArrow(): Promise<Table> {
     const records: ScopeRecord[] = [];
     for await (const page of this.#pages(this.#search)) records.push(...page);
-    const { tableOf } = await import('./batch.ts');
+    const { tableOf } = await import('./arrow-table.ts');
     const column = (read: (record: ScopeRecord) => unknown): unknown[] => records.map(read);
     return tableOf([
       { name: 'id', type: 'text', values: column(idOf) },

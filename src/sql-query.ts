@@ -1,5 +1,5 @@
 import type { Table } from 'apache-arrow';
-import type { TableColumn } from './batch.ts';
+import type { TableColumn } from './arrow-table.ts';
 import { MarqueError, show } from './error.ts';
 import { Lazy } from './lazy.ts';
 import type { Result, Snapshot, SqlValue, Statement } from './store.ts';
@@ -43,7 +43,7 @@ export class SqlQuery<Row extends object = Record<string, unknown>> extends Lazy
   /** The result as an Arrow table. Dates become milliseconds. */
   async toArrow(): Promise<Table> {
     const { columns, values } = await this.result();
-    const { tableOf } = await import('./batch.ts');
+    const { tableOf } = await import('./arrow-table.ts');
     return tableOf(columns.map(({ name, type }, column) => ({ name, type: columnType(type), values: values[column] ?? [] })));
   }
 }

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { arrowSchema, recordBatch, tableOf } from '../src/batch.ts';
+import { tableOf } from '../src/arrow-table.ts';
+import { arrowSchema, recordBatch } from '../src/batch.ts';
 import { ConstantColumn, ListColumn, NumberColumn } from '../src/columns.ts';
 import { rowsOf } from '../src/record-rows.ts';
 import { type ColumnType, columnsOf, tableNames } from '../src/schema.ts';

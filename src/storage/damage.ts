@@ -20,7 +20,7 @@ export async function damagedSegment(
   read: (segment: string) => Promise<unknown>,
 ): Promise<unknown> {
   const reason = reasonOf(error);
-  if (!/^(?:IO|Invalid Input|Invalid) Error/.test(reason)) return error;
+  if (!/^(?:IO|Invalid Input|Invalid) Error/.test(reason) || notTheFiles.test(reason)) return error;
   const named = segments.find((segment) => reason.includes(segment));
   if (named !== undefined) return damage(join(folder, named), reason, error);
   if (!reason.startsWith('Invalid Error')) return error;
@@ -33,6 +33,9 @@ export async function damagedSegment(
   }
   return error;
 }
+
+/** What the system says of itself, whichever file it was about to read. */
+const notTheFiles = /Too many open files|Permission denied|Operation not permitted|Cannot allocate memory|No space left/i;
 
 /** DuckDB's own words, without the statement that an error of ours begins with. */
 function reasonOf(error: unknown): string {
