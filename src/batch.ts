@@ -13,7 +13,7 @@ import {
   TimestampMillisecond,
   Utf8,
 } from 'apache-arrow';
-import { ConstantColumn, ListColumn, NumberColumn } from './columns.ts';
+import { ConstantColumn, ListColumn, type NumberColumn } from './columns.ts';
 import { MarqueError } from './error.ts';
 import { columnsOf, type ColumnType, type TableName } from './schema.ts';
 

@@ -239,11 +239,14 @@ export class Dispatcher {
     if (writer.isFull || heldTooLong) await writer.flush();
     // Lanes wait for the same turn. Who finds that another has held the loop since then waits for the next one.
     do {
-      await (this.#turn ??= nextTurn().then(() => {
-        this.#turn = null;
-        this.#lastTurn = performance.now();
-      }));
+      await (this.#turn ??= this.#passTurn());
     } while (!this.#isStopping && performance.now() - this.#lastTurn >= (writer.isWriting ? busyTurnMs : turnMs));
+  }
+
+  async #passTurn(): Promise<void> {
+    await nextTurn();
+    this.#turn = null;
+    this.#lastTurn = performance.now();
   }
 }
 
