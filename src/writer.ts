@@ -74,12 +74,6 @@ export class Writer {
     return this.#writing !== null;
   }
 
-  /** Scopes that the store has not acknowledged. */
-  get unflushedScopes(): number {
-    const sealed = this.#sealed.reduce((sum, one) => sum + (one.mark.rows.scopes ?? 0), 0);
-    return sealed + this.#recorder.scopes.sid.length;
-  }
-
   /** Called after rows were recorded: starts a flush in the background, or the timer to one, as the policy says. */
   recorded(): void {
     const { scopes, bytes } = this.#recorder;

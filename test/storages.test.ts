@@ -170,6 +170,9 @@ describe.each(Object.entries(storages))('%s', (name, make) => {
     expect(await storage.search('*', { runs: 'all' }).count()).toBe(4);
     expect((await storage.search('alpha.*').first())?.path).toBe('0-2');
     expect((await storage.search('alpha.*').toArrow()).numRows).toBe(3);
+    const { text, values } = storage.search('alpha.*', { status: 'error' }).toSQL();
+    expect(values).toContain('alpha');
+    expect(text).not.toContain('alpha');
   });
 
   test('from inside a run: another flow is found by its name, a run by its slug', async () => {
