@@ -8,33 +8,64 @@
 SET VARIABLE store = coalesce(getvariable('store'), '/where/the/store/is');
 
 -- DuckDB takes every path for a pattern: a character that would mean something in it is put into brackets.
-CREATE OR REPLACE TEMP MACRO folder_of(table_name) AS
-  regexp_replace(getvariable('store'), '([*?[])', '[\1]', 'g') || '/' || table_name || '/';
+CREATE OR REPLACE TEMP MACRO pattern_of(path) AS regexp_replace(path, '([*?[])', '[\1]', 'g');
+CREATE OR REPLACE TEMP MACRO folder_of(table_name) AS pattern_of(getvariable('store')) || '/' || table_name || '/';
 
--- The segments of a table: those that its transaction log (Delta Lake) has added and not removed since.
-CREATE OR REPLACE TEMP MACRO segments_of(table_name) AS (
+-- The last checkpoint of a table's transaction log (Delta Lake), and the versions of the log that come after it.
+CREATE OR REPLACE TEMP MACRO checkpoint_of(table_name) AS (
+  SELECT coalesce(max(file), error('there is no store in ' || getvariable('store')))
+  FROM glob(folder_of(table_name) || '_delta_log/*.checkpoint.parquet')
+);
+CREATE OR REPLACE TEMP MACRO versions_of(table_name, checkpoint) AS (
+  SELECT list(pattern_of(file) ORDER BY file)
+  FROM glob(folder_of(table_name) || '_delta_log/*[0-9].json')
+  WHERE file >= replace(checkpoint, '.checkpoint.parquet', '.json')
+);
+
+-- The segments of a table: those that its log has added and not removed since.
+CREATE OR REPLACE TEMP MACRO segments_of(table_name, checkpoint, versions) AS (
   SELECT list(folder_of(table_name) || path ORDER BY added_in, path)
   FROM (
-    SELECT coalesce("add".path, remove.path) AS path, max(filename) AS added_in, arg_max("add" IS NOT NULL, filename) AS live
-    FROM read_json(
-      folder_of(table_name) || '_delta_log/*[0-9].json',
-      format = 'newline_delimited',
-      columns = {'add': 'STRUCT(path VARCHAR)', 'remove': 'STRUCT(path VARCHAR)'},
-      filename = true,
-      hive_partitioning = false -- a folder on the way here may be called run=5
+    SELECT path, max(file) AS added_in, arg_max(is_added, file) AS is_live
+    FROM (
+      SELECT '' AS file, "add".path AS path, true AS is_added
+      FROM read_parquet(pattern_of(checkpoint), hive_partitioning = false) -- a folder on the way here may be called run=5
+      WHERE "add" IS NOT NULL
+      UNION ALL
+      SELECT filename, coalesce("add".path, remove.path), "add" IS NOT NULL
+      FROM read_json(
+        versions,
+        format = 'newline_delimited',
+        columns = {'add': 'STRUCT(path VARCHAR)', 'remove': 'STRUCT(path VARCHAR)'},
+        filename = true,
+        hive_partitioning = false
+      )
     )
-    GROUP BY ALL
+    WHERE path IS NOT NULL
+    GROUP BY path
   )
-  WHERE path IS NOT NULL AND live
+  WHERE is_live
 );
 
 -- Scopes first: what they refer to was written before them, so the other tables hold at least as much.
-SET VARIABLE scopes_segments = segments_of('scopes');
-SET VARIABLE artifacts_segments = segments_of('artifacts');
-SET VARIABLE tags_segments = segments_of('tags');
-SET VARIABLE logs_segments = segments_of('logs');
-SET VARIABLE edges_segments = segments_of('edges');
-SET VARIABLE runs_segments = segments_of('runs');
+SET VARIABLE checkpoint = checkpoint_of('scopes');
+SET VARIABLE versions = versions_of('scopes', getvariable('checkpoint'));
+SET VARIABLE scopes_segments = segments_of('scopes', getvariable('checkpoint'), getvariable('versions'));
+SET VARIABLE checkpoint = checkpoint_of('artifacts');
+SET VARIABLE versions = versions_of('artifacts', getvariable('checkpoint'));
+SET VARIABLE artifacts_segments = segments_of('artifacts', getvariable('checkpoint'), getvariable('versions'));
+SET VARIABLE checkpoint = checkpoint_of('tags');
+SET VARIABLE versions = versions_of('tags', getvariable('checkpoint'));
+SET VARIABLE tags_segments = segments_of('tags', getvariable('checkpoint'), getvariable('versions'));
+SET VARIABLE checkpoint = checkpoint_of('logs');
+SET VARIABLE versions = versions_of('logs', getvariable('checkpoint'));
+SET VARIABLE logs_segments = segments_of('logs', getvariable('checkpoint'), getvariable('versions'));
+SET VARIABLE checkpoint = checkpoint_of('edges');
+SET VARIABLE versions = versions_of('edges', getvariable('checkpoint'));
+SET VARIABLE edges_segments = segments_of('edges', getvariable('checkpoint'), getvariable('versions'));
+SET VARIABLE checkpoint = checkpoint_of('runs');
+SET VARIABLE versions = versions_of('runs', getvariable('checkpoint'));
+SET VARIABLE runs_segments = segments_of('runs', getvariable('checkpoint'), getvariable('versions'));
 RESET VARIABLE store; -- or the open.sql of another store would open this one again
 
 CREATE SCHEMA IF NOT EXISTS raw;

@@ -48,7 +48,8 @@ export class Database {
     this.#spill = spill;
     this.#pinned = pinned;
     this.#release = release;
-    this.#shared = { label: path === null ? 'in memory' : JSON.stringify(path), file: path !== null, fatal: null };
+    const label = path === null ? 'in memory' : JSON.stringify(path);
+    this.#shared = { label, file: path !== null, temporary: spill.path, fatal: null };
   }
 
   /**
@@ -75,6 +76,11 @@ export class Database {
   /** False once DuckDB has stopped at a fatal error, such as a full disk while it shortens its log: then it has to be opened again. */
   get isUsable(): boolean {
     return this.#shared.fatal === null;
+  }
+
+  /** A folder of its own outside of any store, which statements may always write to. It is removed when the database is closed. */
+  get temporaryFolder(): string {
+    return this.#spill.path;
   }
 
   async connect(): Promise<Connection> {

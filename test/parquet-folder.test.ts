@@ -42,7 +42,7 @@ describe('the folder', () => {
     await written(folder);
     expect(readdirSync(folder).sort()).toEqual(['_runs', 'artifacts', 'edges', 'logs', 'open.sql', 'runs', 'scopes', 'tags']);
     expect(readdirSync(join(folder, 'tags')).sort()).toEqual([
-      '00000000-0000-7000-8000-000000000001-0-1.parquet',
+      expect.stringMatching(/^00000000-0000-7000-8000-000000000001-0-1\.[0-9a-f]{8}\.parquet$/),
       '_delta_log',
       'empty.parquet',
     ]);

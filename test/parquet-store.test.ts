@@ -117,7 +117,6 @@ describe('damage', () => {
     });
   });
 
-  const segment = '00000000-0000-7000-8000-000000000001-0-1.parquet';
   const damages: [string, (path: string) => void][] = [
     ['its loss', (path) => rmSync(path)],
     ['its emptiness', (path) => writeFileSync(path, '')],
@@ -131,8 +130,10 @@ describe('damage', () => {
   test.each(damages)('of a segment by %s is reported with its file, not answered without it', async (_label, damage) => {
     const folder = temporaryFolder();
     await written(folder);
-    damage(join(folder, 'tags', segment));
-    const damaged = { code: 'STORE_DAMAGED', message: expect.stringContaining(join(folder, 'tags', segment)) };
+    const [segment] = readdirSync(join(folder, 'tags')).filter((name) => name.includes('-0-1.'));
+    const path = join(folder, 'tags', segment as string);
+    damage(path);
+    const damaged = { code: 'STORE_DAMAGED', message: expect.stringContaining(path) };
     await expect(selectIn(opened(folder), 'SELECT * FROM tags')).rejects.toMatchObject(damaged);
     await expect(findIn(opened(folder), { where: () => true })).rejects.toMatchObject(damaged);
     const snapshot = await opened(folder).snapshot([]);
@@ -141,15 +142,14 @@ describe('damage', () => {
     await snapshot.release();
   });
 
-  test('of a segment that the views are made with is reported with its file', async () => {
+  test('of a segment without rows is reported with its file', async () => {
     const folder = temporaryFolder();
     await written(folder);
-    const [empty] = readdirSync(join(folder, 'logs')).filter((name) => name.endsWith('.parquet'));
-    writeFileSync(join(folder, 'logs', empty as string), '');
-    await expect(opened(folder).snapshot([])).rejects.toMatchObject({
-      code: 'STORE_DAMAGED',
-      message: expect.stringContaining(join('logs', empty as string)),
-    });
+    const path = join(folder, 'logs', 'empty.parquet');
+    writeFileSync(path, '');
+    const damaged = { code: 'STORE_DAMAGED', message: expect.stringContaining(path) };
+    await expect(selectIn(opened(folder), 'SELECT * FROM logs')).rejects.toMatchObject(damaged);
+    expect(await selectIn(opened(folder), 'SELECT count(*) FROM artifacts')).toEqual([[0]]);
   });
 
   test('is not what SQL says that names a file which is not there', async () => {

@@ -1,5 +1,8 @@
 import { join } from 'node:path';
 import { MarqueError, messageOf, show } from '../error.ts';
+import { damageIn, type Fingerprint } from './checksum.ts';
+import { hasCode } from './files.ts';
+import { inLanes } from './lanes.ts';
 
 /** The error of a query as STORE_DAMAGED where DuckDB says that its own file is; any other as it is. */
 export function damagedFile(path: string, error: unknown): unknown {
@@ -32,6 +35,35 @@ export async function damagedSegment(
     if (!isFine) return damage(join(folder, segment), reason, error);
   }
   return error;
+}
+
+/**
+ * Whether segments are as they were written. Parquet files have no checksums of their own: most damage to them would be read as other
+ * values.
+ *
+ * @throws MarqueError STORE_DAMAGED, naming the first one that is not, with the offset.
+ */
+export async function checkSegments(folder: string, segments: Iterable<Fingerprint & { readonly name: string }>): Promise<void> {
+  await inLanes(segments, async (segment) => {
+    const path = join(folder, segment.name);
+    let damage: string | null;
+    try {
+      damage = await damageIn(path, segment);
+    } catch (error) {
+      throw hasCode(error, 'ENOENT') ? missing(path, error) : unreadable(path, error);
+    }
+    if (damage !== null) throw new MarqueError('STORE_DAMAGED', `${show(path, 300)} is damaged: ${damage}. ${wayOut}`);
+  });
+}
+
+const wayOut = 'verify() says what is affected, repair() takes it out of the store';
+
+function missing(path: string, cause: unknown): MarqueError {
+  return new MarqueError('STORE_DAMAGED', `${show(path, 300)} is missing. ${wayOut}`, { cause });
+}
+
+function unreadable(path: string, cause: unknown): MarqueError {
+  return new MarqueError('STORE_PATH', `${show(path, 300)} cannot be read: ${messageOf(cause)}`, { cause });
 }
 
 /** What the system says of itself, whichever file it was about to read. */

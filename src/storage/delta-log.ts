@@ -1,34 +1,28 @@
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { MarqueError, messageOf, show } from '../error.ts';
 import type { TableName } from '../schema.ts';
 import type { BatchId } from '../store.ts';
 import { Anchor } from './anchor.ts';
+import { checkpointEvery, lastCheckpoint, lastCheckpointVersion, writeCheckpoint } from './checkpoint.ts';
+import { type DeltaActions, parseActions } from './delta-actions.ts';
 import {
   appendEntry,
-  type DeltaEntry,
-  deltaProtocol,
   firstEntry,
   formatVersion,
-  parseEntry,
-  type SegmentFile,
+  type Needs,
+  replaceEntry,
+  type Replacement,
+  upgradeEntry,
 } from './delta-entry.ts';
 import { hasCode, makeFolder, putIfAbsent, syncFolder } from './files.ts';
+import type { SegmentFile } from './segment.ts';
+import { type LogState, TableState } from './table-state.ts';
 
-/** A table at one version of its log. It never changes. */
-export interface LogState {
-  readonly version: number;
-  /** The segments that hold the table's rows, in the order in which they were added. */
-  readonly segments: readonly Segment[];
-  /** Whether a batch has been committed: its writer's batches are, in the order of their numbers. */
-  readonly has: (id: BatchId) => boolean;
-}
-
-export interface Segment {
-  /** File name in the table's folder. */
-  readonly name: string;
-  /** The batch whose rows it holds; null where it holds those of several, or none. */
-  readonly batch: BatchId | null;
+/** What turns checkpoints, which are Parquet, into the JSON lines of their actions, and back. */
+export interface CheckpointFormat {
+  readCheckpoint(path: string): Promise<string>;
+  writeCheckpoint(lines: string, parquet: string): Promise<void>;
 }
 
 /** Versions read at once while catching up. */
@@ -38,16 +32,22 @@ const mostAtOnce = 32;
 export class DeltaLog {
   /** The table's folder, which holds its segments and the folder `_delta_log`. */
   readonly folder: string;
+  readonly table: TableName;
+  readonly #logFolder: string;
   readonly #anchor: Anchor;
-  #version = -1;
-  #segments = new Map<string, BatchId | null>();
-  #batches = new Map<string, number>();
-  #state: LogState | null = null;
+  readonly #checkpoints: Pick<CheckpointFormat, 'readCheckpoint'>;
+  #state: TableState;
+  /** The version of the last checkpoint that was seen; -1 where none was. */
+  #checkpointed = -1;
   #turn: Promise<unknown> = Promise.resolve();
 
-  constructor(folder: string) {
+  constructor(table: TableName, folder: string, checkpoints: Pick<CheckpointFormat, 'readCheckpoint'>) {
+    this.table = table;
     this.folder = folder;
-    this.#anchor = new Anchor(this.#pathOf(0), dirname(folder));
+    this.#logFolder = join(folder, '_delta_log');
+    this.#checkpoints = checkpoints;
+    this.#state = new TableState(folder);
+    this.#anchor = new Anchor(this.pathOf(0), dirname(folder));
   }
 
   /** @throws MarqueError STORE_PATH where the log that was read before has gone, or another has taken its place. */
@@ -57,21 +57,62 @@ export class DeltaLog {
 
   /** Whether there is a log, made by us. Raises STORE_PATH for one of another program, STORE_FORMAT for one of a newer format. */
   async exists(): Promise<boolean> {
-    return (await this.#read(0)) !== null;
+    const first = await this.read(0);
+    if (first !== null) new TableState(this.folder).apply(first, this.pathOf(0));
+    return first !== null;
   }
 
   /** Creates the folders, then a segment without rows, then version 0, unless somebody else has. */
-  async create(table: TableName, writeEmpty: () => Promise<SegmentFile>): Promise<void> {
-    await makeFolder(dirname(this.#pathOf(0)));
-    await putIfAbsent(this.#pathOf(0), firstEntry(table, await writeEmpty(), Date.now()));
+  async create(writeEmpty: () => Promise<SegmentFile>): Promise<void> {
+    await makeFolder(this.#logFolder);
+    await putIfAbsent(this.pathOf(0), firstEntry(this.table, await writeEmpty(), Date.now()));
   }
 
   /** The table as it is after this call began. Only versions that have not been read yet are read. */
   async refresh(): Promise<LogState> {
     return await this.#inTurn(async () => {
       await this.#catchUp();
-      return this.#capture();
+      return this.#state.capture();
     });
+  }
+
+  /** The table as it was at a version, from the versions themselves. Rejects with OPTION_INVALID where there is none of that number. */
+  async at(version: number): Promise<LogState> {
+    return (await this.replay(version)).capture();
+  }
+
+  /** What the versions up to one add up to, whatever checkpoints say. Nothing that this object knows is used or changed. */
+  async replay(upTo = Number.POSITIVE_INFINITY): Promise<TableState> {
+    const state = new TableState(this.folder);
+    await this.#replayInto(state, Math.min(upTo, await this.highestVersion()), upTo);
+    if (Number.isFinite(upTo) && state.version < upTo) {
+      throw new MarqueError(
+        'OPTION_INVALID',
+        `${show(this.folder, 300)} has no version ${upTo}: the last one is ${state.version}`,
+      );
+    }
+    return state;
+  }
+
+  /** The last version that was committed at a time (epoch milliseconds) or before; null where the table is younger. */
+  async versionAt(time: number): Promise<number | null> {
+    let [first, last] = [0, await this.highestVersion()];
+    let found: number | null = null;
+    while (first <= last) {
+      const middle = Math.floor((first + last) / 2);
+      if ((await this.committedAt(middle)) <= time) {
+        found = middle;
+        first = middle + 1;
+      } else last = middle - 1;
+    }
+    return found;
+  }
+
+  /** When a version was committed, in epoch milliseconds. */
+  async committedAt(version: number): Promise<number> {
+    const actions = await this.read(version);
+    if (actions === null) throw this.#missing(version);
+    return actions.committedAt ?? (await stat(this.pathOf(version))).mtimeMs;
   }
 
   /**
@@ -80,83 +121,134 @@ export class DeltaLog {
    *
    * @throws MarqueError STORE_PATH as {@link checkPlace} does, STORE_UNWRITABLE.
    */
-  async append(id: BatchId, segment: SegmentFile | null, needs: Readonly<Record<string, number>> = {}): Promise<number> {
+  async append(id: BatchId, segment: SegmentFile | null, needs: Needs = {}): Promise<number> {
+    const committed = await this.#commit((state, now) =>
+      state.has(id) ? null : appendEntry(this.table, id, segment, needs, now),
+    );
+    if (committed === null) await syncFolder(this.#logFolder); // the attempt before may have failed on exactly this
+    return committed ?? this.#state.version;
+  }
+
+  /**
+   * Replaces segments by others in one version, and returns it; null, with nothing done, where one of those to be removed is not part
+   * of the table any more. Durable when it resolves. A crash, or an error, may leave it done.
+   */
+  async replace(change: Replacement, needs: Needs = {}): Promise<number | null> {
+    return await this.#commit((state, now) =>
+      change.removed.every(({ name }) => state.isLive(name)) ? replaceEntry(this.table, change, needs, now) : null,
+    );
+  }
+
+  /** Raises a table of an older format to ours, so that programs that know only that one do not write it any more. */
+  async upgrade(): Promise<void> {
+    await this.#commit((state, now) => (state.format < formatVersion ? upgradeEntry(state.metaData, now) : null));
+  }
+
+  /** Writes a checkpoint where the last one is many versions back, or there is none. */
+  async checkpoint(format: CheckpointFormat): Promise<void> {
+    await this.#inTurn(async () => {
+      if (this.#checkpointIsRecent) return;
+      this.#checkpointed = await lastCheckpointVersion(this.#logFolder);
+      if (this.#checkpointIsRecent) return;
+      const { version } = this.#state;
+      await writeCheckpoint(this.#logFolder, this.table, this.#state, (lines, parquet) => format.writeCheckpoint(lines, parquet));
+      this.#checkpointed = version;
+    });
+  }
+
+  /** What one version says; null where there is none of that number. */
+  async read(version: number): Promise<DeltaActions | null> {
+    const path = this.pathOf(version);
+    try {
+      return parseActions(this.table, await readFile(path, 'utf8'), path);
+    } catch (error) {
+      if (hasCode(error, 'ENOENT', 'ENOTDIR')) return null;
+      throw error instanceof MarqueError ? error : unreadable(path, error);
+    }
+  }
+
+  /** The highest version there is; -1 where there is no log. */
+  async highestVersion(): Promise<number> {
+    const names = await readdir(this.#logFolder).catch((error: unknown) => {
+      if (hasCode(error, 'ENOENT')) return [];
+      throw unreadable(this.#logFolder, error);
+    });
+    return names.reduce((highest, name) => Math.max(highest, Number(/^(\d{20})\.json$/.exec(name)?.[1] ?? -1)), -1);
+  }
+
+  pathOf(version: number): string {
+    return join(this.#logFolder, `${String(version).padStart(20, '0')}.json`);
+  }
+
+  /**
+   * Commits what `make` gives for the state before it, as the next version; null, with nothing done, where it gives null. Where somebody
+   * else was faster it is asked again, with what they did.
+   */
+  async #commit(make: (state: TableState, now: number) => string | null): Promise<number | null> {
     return await this.#inTurn(async () => {
-      const text = appendEntry(id, segment, needs, Date.now());
       for (;;) {
         await this.#catchUp();
-        if (has(this.#batches, id)) {
-          await syncFolder(dirname(this.#pathOf(0))); // the attempt before may have failed on exactly this
-          return this.#version;
-        }
-        const version = this.#version + 1;
+        const state = this.#state;
+        const text = make(state, Math.max(Date.now(), state.committedAt)); // clocks jump, but versions have an order
+        if (text === null) return null;
+        const path = this.pathOf(state.version + 1);
         await this.#anchor.check();
-        if (await putIfAbsent(this.#pathOf(version), text)) {
-          this.#apply(parseEntry(text, this.#pathOf(version)));
-          return version;
-        }
+        if (!(await putIfAbsent(path, text))) continue;
+        state.apply(parseActions(this.table, text, path), path);
+        return state.version;
       }
     });
   }
 
   async #catchUp(): Promise<void> {
-    if (this.#version === -1) await this.#anchor.hold();
     // A version that is missing from the middle must not pass for the end of the log.
-    const known = this.#version === -1 ? await this.#highestVersion() : this.#version;
-    for (let count = Math.max(1, known - this.#version); ; count *= 2) {
-      const next = this.#version + 1;
-      const versions = Array.from({ length: Math.min(count, mostAtOnce) }, (_, index) => next + index);
-      const entries = await Promise.all(versions.map((version) => this.#read(version)));
+    let known = this.#state.version;
+    if (known === -1) {
+      await this.#anchor.hold();
+      known = await this.highestVersion();
+      await this.#startFromCheckpoint(known);
+    }
+    await this.#replayInto(this.#state, known);
+    if (this.#state.version === -1) throw this.#missing(0);
+  }
+
+  get #checkpointIsRecent(): boolean {
+    return this.#checkpointed !== -1 && this.#state.version - this.#checkpointed < checkpointEvery;
+  }
+
+  /** Where reading the checkpoint fails, all versions are there to be read. */
+  async #startFromCheckpoint(known: number): Promise<void> {
+    if (known < checkpointEvery) return;
+    const checkpoint = await lastCheckpoint(this.#logFolder);
+    if (checkpoint === null || checkpoint.version > known) return;
+    const state = new TableState(this.folder);
+    try {
+      state.load(
+        parseActions(this.table, await this.#checkpoints.readCheckpoint(checkpoint.path), checkpoint.path),
+        checkpoint.version,
+      );
+    } catch {
+      return;
+    }
+    this.#state = state;
+  }
+
+  /** Applies the versions that follow: at least to `known`, at most to `upTo`. */
+  async #replayInto(state: TableState, known: number, upTo = Number.POSITIVE_INFINITY): Promise<void> {
+    for (let count = Math.max(1, known - state.version); state.version < upTo; count *= 2) {
+      const next = state.version + 1;
+      const length = Math.min(count, mostAtOnce, upTo - state.version);
+      const entries = await Promise.all(Array.from({ length }, (_, index) => this.read(next + index)));
       for (const entry of entries) {
-        if (entry !== null) this.#apply(entry);
-        else if (this.#version >= known) return;
-        else throw new MarqueError('STORE_DAMAGED', `the log entry ${show(this.#pathOf(this.#version + 1), 300)} is missing`);
+        if (entry !== null) state.apply(entry, this.pathOf(state.version + 1));
+        else if (state.version >= known) return;
+        else throw this.#missing(state.version + 1);
       }
     }
   }
 
-  async #read(version: number): Promise<DeltaEntry | null> {
-    const path = this.#pathOf(version);
-    let text: string;
-    try {
-      text = await readFile(path, 'utf8');
-    } catch (error) {
-      if (hasCode(error, 'ENOENT', 'ENOTDIR')) return null;
-      throw unreadable(path, error);
-    }
-    const entry = parseEntry(text, path);
-    checkFormat(entry, this.folder, version);
-    return entry;
-  }
-
-  #apply({ added, removed, batches }: DeltaEntry): void {
-    for (const { writer, number } of batches) this.#batches.set(writer, Math.max(number, this.#batches.get(writer) ?? 0));
-    for (const name of removed) this.#segments.delete(name);
-    for (const name of added) this.#segments.set(name, batches.find((id) => segmentName(id) === name) ?? null);
-    this.#version++;
-    this.#state = null;
-  }
-
-  #capture(): LogState {
-    if (this.#state === null) {
-      const segments = Array.from(this.#segments, ([name, batch]) => ({ name, batch }));
-      const batches = new Map(this.#batches);
-      this.#state = { version: this.#version, segments, has: (id) => has(batches, id) };
-    }
-    return this.#state;
-  }
-
-  async #highestVersion(): Promise<number> {
-    const folder = dirname(this.#pathOf(0));
-    const names = await readdir(folder).catch((error: unknown) => {
-      if (hasCode(error, 'ENOENT')) return [];
-      throw unreadable(folder, error);
-    });
-    return names.reduce((highest, name) => Math.max(highest, Number(/^(\d{20})\.json$/.exec(name)?.[1] ?? 0)), 0);
-  }
-
-  #pathOf(version: number): string {
-    return join(this.folder, '_delta_log', `${String(version).padStart(20, '0')}.json`);
+  #missing(version: number): MarqueError {
+    return new MarqueError('STORE_DAMAGED', `the log entry ${show(this.pathOf(version), 300)} is missing`);
   }
 
   /** One job after another: what has been read so far is shared. */
@@ -167,32 +259,6 @@ export class DeltaLog {
   }
 }
 
-/** The latest batch of each writer stands for those before it. */
-function has(batches: ReadonlyMap<string, number>, { writer, number }: BatchId): boolean {
-  return number <= (batches.get(writer) ?? 0);
-}
-
-/** The name of the segment that holds a batch: ASCII, and the same on each attempt to write it. */
-export function segmentName({ writer, number }: BatchId): string {
-  return `${writer.replace('/', '-')}-${number}.parquet`;
-}
-
 function unreadable(path: string, cause: unknown): MarqueError {
   return new MarqueError('STORE_PATH', `${show(path, 300)} cannot be read: ${messageOf(cause)}`, { cause });
-}
-
-function checkFormat(entry: DeltaEntry, folder: string, version: number): void {
-  const place = show(folder, 300);
-  if (entry.formatVersion === null || (version === 0 && entry.formatVersion === undefined)) {
-    throw new MarqueError('STORE_PATH', `${place} is a Delta table of another program: choose another folder for the store`);
-  }
-  const format = entry.formatVersion === undefined ? formatVersion : Number(entry.formatVersion);
-  const { reader, writer } = entry.protocol ?? deltaProtocol;
-  if (format > formatVersion || reader > deltaProtocol.reader || writer > deltaProtocol.writer) {
-    const is = `format ${format}, Delta protocol ${reader}/${writer}`;
-    const known = `format ${formatVersion}, protocol ${deltaProtocol.reader}/${deltaProtocol.writer}`;
-    throw new MarqueError('STORE_FORMAT', `${place} has ${is}; this version of marque knows ${known}: install a newer version`);
-  }
-  if (!(format >= 1))
-    throw new MarqueError('STORE_DAMAGED', `${place} has the format ${show(entry.formatVersion)}, which never was`);
 }

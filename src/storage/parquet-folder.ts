@@ -2,16 +2,13 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join, sep } from 'node:path';
 import { MarqueError, messageOf, show } from '../error.ts';
 import { type TableName, tableNames } from '../schema.ts';
-import type { SegmentFile } from './delta-entry.ts';
-import { DeltaLog } from './delta-log.ts';
+import { type CheckpointFormat, DeltaLog } from './delta-log.ts';
 import { hasCode, writeWhole } from './files.ts';
+import { emptySegment, type SegmentFile } from './segment.ts';
 import { storePath, unfit } from './store-path.ts';
 
 /** The logs of a store's tables, by name. */
 export type Logs = Readonly<Record<TableName, DeltaLog>>;
-
-/** The name of the segment without rows that every table begins with. */
-export const emptySegment = 'empty.parquet';
 
 /** What may stand in the root of a store that is still being made. */
 const ours = new Set<string>([...tableNames, '_runs', 'open.sql']);
@@ -26,8 +23,9 @@ export function folderPath(folder: unknown): string {
   return path;
 }
 
-export function logsIn(folder: string): Logs {
-  return Object.fromEntries(tableNames.map((table) => [table, new DeltaLog(join(folder, table))])) as unknown as Logs;
+export function logsIn(folder: string, checkpoints: Pick<CheckpointFormat, 'readCheckpoint'>): Logs {
+  const logs = tableNames.map((table) => [table, new DeltaLog(table, join(folder, table), checkpoints)]);
+  return Object.fromEntries(logs) as unknown as Logs;
 }
 
 /**
@@ -56,7 +54,7 @@ export async function isStore(folder: string, logs: Logs): Promise<boolean> {
 export async function createTables(logs: Logs, writeEmpty: (table: TableName) => Promise<SegmentFile>): Promise<void> {
   const others = tableNames.filter((table) => table !== 'scopes');
   for (const table of [...others, 'scopes'] as const) {
-    if (!(await logs[table].exists())) await logs[table].create(table, () => writeEmpty(table));
+    if (!(await logs[table].exists())) await logs[table].create(() => writeEmpty(table));
   }
 }
 

@@ -1,14 +1,18 @@
-import { rm, stat } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Connection, Database, quoteName } from '../duckdb.ts';
 import { columnsOf, type TableName } from '../schema.ts';
 import { settled } from '../settled.ts';
-import type { Batch } from '../store.ts';
-import type { SegmentFile } from './delta-entry.ts';
-import { segmentName } from './delta-log.ts';
+import type { Batch, BatchId, SqlValue } from '../store.ts';
+import { readCheckpoint, writeCheckpointSql } from './checkpoint.ts';
+import { fingerprint } from './checksum.ts';
+import { checkSegments } from './damage.ts';
+import type { CheckpointFormat } from './delta-log.ts';
 import { publish, publishIfAbsent, temporaryBeside } from './files.ts';
 import type { DuckDBLimits } from './limits.ts';
-import { emptySegment } from './parquet-folder.ts';
+import { patternOf } from './path-pattern.ts';
+import { emptySegment, mergedName, type SegmentFile, segmentName } from './segment.ts';
+import { statsOfCopy } from './statistics.ts';
 import { unwritable } from './unwritable.ts';
 
 /**
@@ -16,13 +20,15 @@ import { unwritable } from './unwritable.ts';
  * while the flow waits for the processor, and merged later. DuckDB's own temporary files would match `*.parquet`.
  */
 const format =
-  'FORMAT parquet, PARQUET_VERSION v1, COMPRESSION zstd, COMPRESSION_LEVEL 1, ROW_GROUP_SIZE 122880, USE_TMP_FILE false';
+  'FORMAT parquet, PARQUET_VERSION v1, COMPRESSION zstd, COMPRESSION_LEVEL 1, ROW_GROUP_SIZE 122880, USE_TMP_FILE false, RETURN_STATS true';
 
-/** Writes Parquet segments with a DuckDB of its own, which no SQL of a user ever reaches. */
-export class SegmentWriter {
+/** Writes Parquet segments and checkpoints with a DuckDB of its own, which no SQL of a user ever reaches. */
+export class SegmentWriter implements CheckpointFormat {
   readonly #folder: string;
   readonly #database: Database;
   readonly #connection: Connection;
+  /** What was written of batches that are not committed yet: an attempt that failed later need not write it again. */
+  readonly #written = new Map<string, SegmentFile>();
 
   private constructor(folder: string, database: Database, connection: Connection) {
     this.#folder = folder;
@@ -31,7 +37,7 @@ export class SegmentWriter {
   }
 
   static async open(folder: string, limits: DuckDBLimits): Promise<SegmentWriter> {
-    const database = await Database.open({ ...limits, allowed: [folder] });
+    const database = await Database.open({ ...limits, allowed: [...new Set([folder, patternOf(folder)])] });
     return new SegmentWriter(folder, database, await database.connect());
   }
 
@@ -44,10 +50,11 @@ export class SegmentWriter {
     const token = this.#database.pin([batch]);
     try {
       const written = tables.map(async (table): Promise<[TableName, SegmentFile]> => {
-        const path = join(this.#folder, table, segmentName(batch.id));
-        const rows = batch.tables[table]?.numRows ?? 0;
-        const bytes = await this.#copy(token, table, path, async (temporary) => await publish(temporary, path));
-        return [table, { name: segmentName(batch.id), bytes, rows }];
+        const key = keyOf(batch.id, table);
+        const segment =
+          this.#written.get(key) ?? (await this.#copy(table, segmentName(batch.id), publish, 'batch($1, $2)', [token, table]));
+        this.#written.set(key, segment);
+        return [table, segment];
       });
       return new Map(await settled(written));
     } finally {
@@ -55,12 +62,54 @@ export class SegmentWriter {
     }
   }
 
+  /** Forgets what was written of a batch, which is committed now. */
+  committed(id: BatchId): void {
+    for (const key of this.#written.keys()) if (key.startsWith(keyOf(id, ''))) this.#written.delete(key);
+  }
+
+  /**
+   * Writes the rows of several segments into one, in this order, but for those of some runs; null where that leaves none. Durable when
+   * it resolves.
+   *
+   * @throws MarqueError STORE_DAMAGED where one is not as it was written: its damage would get a fitting checksum.
+   */
+  async merge(
+    table: TableName,
+    segments: readonly SegmentFile[],
+    withoutRuns: readonly number[] = [],
+  ): Promise<SegmentFile | null> {
+    await checkSegments(join(this.#folder, table), segments);
+    const paths = segments.map(({ name }) => patternOf(join(this.#folder, table, name)));
+    const runs = withoutRuns.map(BigInt);
+    const runNumber = table === 'runs' ? 'run_number' : 'sid // 4294967296';
+    const source = `read_parquet($1, hive_partitioning = false)
+      WHERE ${runNumber} NOT IN (SELECT unnest($2::BIGINT[])) OR ${runNumber} IS NULL`;
+    const merged = await this.#copy(table, mergedName(), publish, source, [paths, runs]);
+    if (merged.rows !== 0) return merged;
+    await rm(join(this.#folder, table, merged.name), { force: true });
+    return null;
+  }
+
   /** Makes sure that a table has its segment without rows. */
   async writeEmpty(table: TableName): Promise<SegmentFile> {
-    const path = join(this.#folder, table, emptySegment);
-    // Its size goes into a log entry, and of two processes that make it only one's file stays: so it is never replaced.
-    const bytes = await this.#copy(null, table, path, async (temporary) => await publishIfAbsent(temporary, path));
-    return { name: emptySegment, bytes, rows: 0 };
+    // Its checksum goes into a log entry, and of two processes that make it only one's file stays: so it is never replaced.
+    return await this.#copy(table, emptySegment, publishIfAbsent, 'batch($1, $2)', [null, table]);
+  }
+
+  /** The statistics, length and checksum of a segment that is there, as if it were written now. Its rows are read. */
+  async describe(table: TableName, name: string): Promise<SegmentFile> {
+    const path = join(this.#folder, table, name);
+    const copy = await this.#copy(table, mergedName(), publish, 'read_parquet($1, hive_partitioning = false)', [patternOf(path)]);
+    await rm(join(this.#folder, table, copy.name), { force: true });
+    return { ...copy, name, ...(await fingerprint(path)) };
+  }
+
+  async readCheckpoint(path: string): Promise<string> {
+    return await readCheckpoint(this.#connection, path);
+  }
+
+  async writeCheckpoint(lines: string, parquet: string): Promise<void> {
+    await this.#connection.run(writeCheckpointSql, [patternOf(lines), parquet]);
   }
 
   async close(): Promise<void> {
@@ -68,24 +117,29 @@ export class SegmentWriter {
   }
 
   async #copy(
-    token: bigint | null,
     table: TableName,
-    path: string,
-    place: (temporary: string) => Promise<unknown>,
-  ): Promise<number> {
-    const columns = columnsOf(table).map(([name]) => quoteName(name));
+    name: string,
+    place: (temporary: string, path: string) => Promise<unknown>,
+    source: string,
+    values: readonly SqlValue[],
+  ): Promise<SegmentFile> {
+    const columns = columnsOf(table).map(([column]) => quoteName(column));
+    const path = join(this.#folder, table, name);
     const temporary = temporaryBeside(path);
     try {
-      await this.#connection.run(`COPY (SELECT ${columns.join(', ')} FROM batch($1, $2)) TO $3 (${format})`, [
-        token,
-        table,
-        temporary,
-      ]);
-      await place(temporary);
+      const text = `COPY (SELECT ${columns.join(', ')} FROM ${source}) TO $${values.length + 1} (${format})`;
+      const { columns: said, values: rows } = await this.#connection.run(text, [...values, temporary]);
+      const column = (wanted: string): unknown => rows[said.findIndex((one) => one.name === wanted)]?.[0];
+      const statistics = column('column_statistics') as ReadonlyMap<string, ReadonlyMap<string, string>>;
+      await place(temporary, path);
+      return { name, rows: column('count') as number, stats: statsOfCopy(table, statistics), ...(await fingerprint(path)) };
     } catch (error) {
       await rm(temporary, { force: true }).catch(() => undefined); // the first error is the one to report
       throw unwritable(this.#folder, error);
     }
-    return (await stat(path)).size;
   }
+}
+
+function keyOf({ writer, number }: BatchId, table: TableName | ''): string {
+  return `${writer} ${number} ${table}`;
 }
