@@ -66,6 +66,14 @@ SET VARIABLE edges_segments = segments_of('edges', getvariable('checkpoint'), ge
 SET VARIABLE checkpoint = checkpoint_of('runs');
 SET VARIABLE versions = versions_of('runs', getvariable('checkpoint'));
 SET VARIABLE runs_segments = segments_of('runs', getvariable('checkpoint'), getvariable('versions'));
+-- The runs whose process has not been heard of for a minute: it touches the claim of its run every ten seconds.
+SET VARIABLE claims = (SELECT list(pattern_of(file)) FROM glob(folder_of('_runs') || '[0-9]*.json'));
+SET VARIABLE lapsed_runs = (
+  SELECT list(CAST(regexp_extract(filename, '(\d+)\.json$', 1) AS BIGINT))
+  FROM read_text(coalesce(getvariable('claims'), []::VARCHAR[]))
+  WHERE epoch_ms(last_modified) < epoch_ms(now()) - 60000
+);
+
 RESET VARIABLE store; -- or the open.sql of another store would open this one again
 
 CREATE SCHEMA IF NOT EXISTS raw;

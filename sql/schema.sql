@@ -83,7 +83,7 @@ CREATE TABLE raw.runs (
   uuid VARCHAR, -- UUIDv7 of the run; never null
   slug VARCHAR, -- its slug; never null
   flow VARCHAR, -- name of its flow; never null
-  event VARCHAR, -- 'started', 'ended', 'aborted' (found dead by another process), 'resumed' or 'deleted'; never null
+  event VARCHAR, -- 'started', 'ended', 'aborted' (found dead by another process), 'resumed', 'deleted'; or 'merging', before all others of a run that comes from another store; never null
   happened_at TIMESTAMP_MS, -- when; never null
   details VARCHAR -- a JSON object; started: params, seed, git, host, argv, versions; ended: state, durationMs, error; else null
 );

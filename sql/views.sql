@@ -13,6 +13,12 @@ SELECT
   s.encode_ms, s.error_message, s.error_stack, s.params, s.pushes, s.seed, s.source_hash
 FROM raw.scopes AS s;
 
+-- Which runs were deleted? Their scopes leave the tables a moment after that is recorded, and what the run itself has with them.
+CREATE OR REPLACE VIEW deleted_runs AS
+SELECT DISTINCT e.run_number
+FROM raw.runs AS e
+WHERE e.event = 'deleted';
+
 -- Which tags have scopes and runs? step is null in a tag of the run.
 CREATE OR REPLACE VIEW tags AS
 SELECT t.sid, t.flow, t.step, t.run, t.seq, t.content, t.value
@@ -21,6 +27,7 @@ SEMI JOIN raw.scopes AS s ON s.sid = t.sid
 UNION ALL
 SELECT t.sid, t.flow, t.step, t.run, t.seq, t.content, t.value
 FROM raw.tags AS t
+ANTI JOIN deleted_runs AS d ON d.run_number = t.sid // 4294967296
 WHERE t.sid % 4294967296 = 0;
 
 -- Which artifacts do scopes keep? Of a name that was kept again only the last value.
@@ -33,6 +40,7 @@ UNION ALL
 SELECT a.sid, a.flow, a.step, a.run, a.seq, a.name, a.codec, a.text, a.bytes
 FROM raw.artifacts AS a
 ANTI JOIN raw.artifacts AS later ON later.sid = a.sid AND later.name = a.name AND later.seq > a.seq
+ANTI JOIN deleted_runs AS d ON d.run_number = a.sid // 4294967296
 WHERE a.sid % 4294967296 = 0;
 
 -- What did scopes and runs log? step is null in a message of the run.
@@ -43,6 +51,7 @@ SEMI JOIN raw.scopes AS s ON s.sid = l.sid
 UNION ALL
 SELECT l.sid, l.flow, l.step, l.run, l.seq, l.level, l.message, l.logged_at
 FROM raw.logs AS l
+ANTI JOIN deleted_runs AS d ON d.run_number = l.sid // 4294967296
 WHERE l.sid % 4294967296 = 0;
 
 -- Which scope had to do with which other?
@@ -53,7 +62,43 @@ SEMI JOIN raw.scopes AS s ON s.sid = e.sid
 UNION ALL
 SELECT e.sid, e.flow, e.run, e.kind, e.target_sid, e.name
 FROM raw.edges AS e
+ANTI JOIN deleted_runs AS d ON d.run_number = e.sid // 4294967296
 WHERE e.sid % 4294967296 = 0;
+
+-- Which runs have begun, or gone on, and not ended since? started_at is the latest start, starts counts all of them. A run whose process
+-- died is here until the next one that writes to the store has found that out.
+CREATE OR REPLACE VIEW live_runs AS
+SELECT
+  e.run_number,
+  min(e.uuid) AS uuid,
+  min(e.slug) AS slug,
+  min(e.flow) AS flow,
+  max(e.happened_at) FILTER (e.event IN ('started', 'resumed')) AS started_at,
+  count(*) FILTER (e.event IN ('started', 'resumed')) AS starts
+FROM raw.runs AS e
+GROUP BY e.run_number
+HAVING
+  arg_max(
+    e.event,
+    epoch_ms(e.happened_at) * 8 + coalesce(list_position(['started', 'ended', 'aborted', 'resumed', 'deleted'], e.event), 0)
+  ) IN ('started', 'resumed');
+
+-- Which tags have the scopes that are still running, in runs that are? They turn up here a flush after they were made, half a second by
+-- default, and leave for the view tags with the flush that brings their scope.
+CREATE OR REPLACE VIEW live_tags AS
+SELECT t.sid, t.flow, t.step, t.run, t.seq, t.content, t.value
+FROM raw.tags AS t
+SEMI JOIN live_runs AS r ON r.slug = t.run
+ANTI JOIN raw.scopes AS s ON s.sid = t.sid
+WHERE t.sid % 4294967296 <> 0;
+
+-- What have the scopes logged so far that are still running?
+CREATE OR REPLACE VIEW live_logs AS
+SELECT l.sid, l.flow, l.step, l.run, l.seq, l.level, l.message, l.logged_at
+FROM raw.logs AS l
+SEMI JOIN live_runs AS r ON r.slug = l.run
+ANTI JOIN raw.scopes AS s ON s.sid = l.sid
+WHERE l.sid % 4294967296 <> 0;
 
 -- How did each run go? One row a run, whose latest event decides: started_at is its first start, the duration counts from the
 -- latest start or resumption, and both end and duration are null while it runs.
@@ -91,6 +136,7 @@ WITH
   tagged AS (
     SELECT t.sid // 4294967296 AS run_number, list({'content': t.content, 'value': t.value} ORDER BY t.seq) AS tags
     FROM raw.tags AS t
+    ANTI JOIN deleted_runs AS d ON d.run_number = t.sid // 4294967296
     WHERE t.sid % 4294967296 = 0
     GROUP BY t.sid // 4294967296
   )
@@ -102,6 +148,8 @@ SELECT
   CASE
     WHEN f.last_event IN ('deleted', 'aborted') THEN f.last_event
     WHEN f.last_event = 'ended' THEN coalesce(json_extract_string(f.last_end_details, '$.state'), 'finished')
+    -- Nobody has heard of its process for a minute: whoever reads the store sets the variable; null means that none has lapsed.
+    WHEN list_contains(getvariable('lapsed_runs'), f.run_number) THEN 'unknown'
     ELSE 'running'
   END AS state,
   f.started_at,

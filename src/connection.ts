@@ -20,9 +20,17 @@ export interface Shared {
   readonly label: string;
   /** Whether it lives in a file. */
   readonly file: boolean;
+  /** A folder of its own that it may write. */
+  readonly temporary: string;
   /** After a fatal error DuckDB refuses everything until the database has been opened again. */
   fatal: Error | null;
 }
+
+/**
+ * Statements of ours that run just before a user's, with nothing between; or what makes them once it is known what that reads: it is given
+ * DuckDB's `json_serialize_sql` of the text.
+ */
+export type Before = readonly Statement[] | ((serialized: string) => Promise<readonly Statement[]>);
 
 /** Runs one statement with bound values and gives its whole result. */
 export type Run = (text: string, values?: readonly SqlValue[]) => Promise<Result>;
@@ -86,19 +94,23 @@ export class Connection {
   }
 
   /**
-   * Text from a user: exactly one SELECT that only reads. `before` are statements of ours that run just before it. When `signal`
-   * aborts, it is given up, also in the midst, and rejects with the signal's reason.
+   * Text from a user: exactly one SELECT that only reads. When `signal` aborts, it is given up, also in the midst, and rejects with the
+   * signal's reason.
    * @throws MarqueError `SQL_INVALID` with DuckDB's message when it is anything else, or when DuckDB cannot run what it says;
    * `DATABASE_FAILED` when DuckDB fails for a reason of its own: memory, disk, a file.
    */
-  select(statement: Statement, before: readonly Statement[] = [], signal?: AbortSignal): Promise<Result> {
-    return this.#add(async () => {
-      const { text, values } = statement;
-      if (text.includes('\0')) throw new MarqueError('SQL_INVALID', `${show(text)} contains a NUL character`);
-      await this.#refuseHarm(text);
-      for (const each of before) await this.#run(each.text, each.values);
-      return selects.add(() => this.#guard(text, () => this.#select(text, values, signal), 'SQL_INVALID'), signal);
-    }, signal);
+  select(statement: Statement, before: Before = [], signal?: AbortSignal): Promise<Result> {
+    return this.#addUsers(statement.text, before, signal, () => this.#select(statement, signal));
+  }
+
+  /** Like `select`, but the rows go to a Parquet file, in their order; it gives their number. The database must be allowed to write there. */
+  copy(statement: Statement, path: string, before: Before = [], signal?: AbortSignal): Promise<number> {
+    return this.#addUsers(statement.text, before, signal, () => this.#copy(statement, path, signal));
+  }
+
+  /** A folder that statements may write, removed when the database closes. */
+  get temporary(): string {
+    return this.#shared.temporary;
   }
 
   /** Waits for everything that was called before, then disconnects. Idempotent. */
@@ -124,6 +136,15 @@ export class Connection {
       );
     }
     return this.#queue.add(job, signal);
+  }
+
+  /** A job that runs text from a user. */
+  #addUsers<T>(text: string, before: Before, signal: AbortSignal | undefined, job: () => Promise<T>): Promise<T> {
+    return this.#add(async () => {
+      if (text.includes('\0')) throw new MarqueError('SQL_INVALID', `${show(text)} contains a NUL character`);
+      await this.#prepare(text, before);
+      return selects.add(() => this.#guard(text, job, 'SQL_INVALID'), signal);
+    }, signal);
   }
 
   async #job<T>(job: (run: Run) => Promise<T>): Promise<T> {
@@ -156,15 +177,34 @@ export class Connection {
     });
   }
 
-  async #select(text: string, values: readonly SqlValue[], signal: AbortSignal | undefined): Promise<Result> {
-    const extracted = await this.#extract(text);
-    if (extracted.count !== 1) throw new RangeError(`expected one SELECT, got ${extracted.count} statements`);
-    return this.#prepared(await extracted.prepare(0), async (prepared) => {
-      const type = prepared.statementType;
-      if (type !== StatementType.SELECT) throw new RangeError(`expected a SELECT, got ${StatementType[type]}`);
+  async #select({ text, values }: Statement, signal: AbortSignal | undefined): Promise<Result> {
+    return this.#prepared(await this.#prepareSelect(text), async (prepared) => {
       bindValues(prepared, values);
       return readResult(await this.#interruptible(signal, () => prepared.run()));
     });
+  }
+
+  async #copy({ text, values }: Statement, path: string, signal: AbortSignal | undefined): Promise<number> {
+    (await this.#prepareSelect(text)).destroySync();
+    // It is one SELECT, so no bracket or comment of it reaches beyond the line break; a semicolon at its end would.
+    const select = text.replace(/[;\s]+$/, '');
+    const format = 'FORMAT parquet, PARQUET_VERSION v1, ROW_GROUP_SIZE 20480';
+    const copy = await this.#extract(`COPY (${select}\n) TO $${values.length + 1} (${format})`);
+    return this.#prepared(await copy.prepare(0), async (prepared) => {
+      bindValues(prepared, [...values, path]);
+      const result = await readResult(await this.#interruptible(signal, () => prepared.run()));
+      return result.values[0]?.[0] as number;
+    });
+  }
+
+  async #prepareSelect(text: string): Promise<DuckDBPreparedStatement> {
+    const extracted = await this.#extract(text);
+    if (extracted.count !== 1) throw new RangeError(`expected one SELECT, got ${extracted.count} statements`);
+    const prepared = await extracted.prepare(0);
+    const type = prepared.statementType;
+    if (type === StatementType.SELECT) return prepared;
+    prepared.destroySync();
+    throw new RangeError(`expected a SELECT, got ${StatementType[type]}`);
   }
 
   /** For what only reads: an interrupted COMMIT is reported as failed although it is durable. */
@@ -187,13 +227,20 @@ export class Connection {
     }
   }
 
-  /** Looks at a user's text before DuckDB plans it: planning alone may call functions and open files. */
-  async #refuseHarm(text: string): Promise<void> {
+  /** What comes before a user's text: it is looked at, then our own statements run. */
+  async #prepare(text: string, before: Before): Promise<void> {
+    const serialized = await this.#refuseHarm(text);
+    for (const each of typeof before === 'function' ? await before(serialized) : before) await this.#run(each.text, each.values);
+  }
+
+  /** Looks at a user's text before DuckDB plans it: planning alone may call functions and open files. Gives the parser's tree as JSON. */
+  async #refuseHarm(text: string): Promise<string> {
     const { values } = await this.#run('SELECT json_serialize_sql($1::VARCHAR)', [text]);
     const serialized = values[0]?.[0] as string;
     const { error, error_message: message } = JSON.parse(serialized) as { error: boolean; error_message?: string };
     const refused = error ? message : refusal(serialized, this.#shared.file);
     if (refused) throw new MarqueError('SQL_INVALID', `only one SELECT that reads can be run: ${refused}`);
+    return serialized;
   }
 
   async #extract(text: string): Promise<DuckDBExtractedStatements> {

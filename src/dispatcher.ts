@@ -124,6 +124,7 @@ export class Dispatcher {
       for (let task: Task | null = first; task !== null; task = this.#isStopping ? null : group.take()) {
         const pending = task.step.retry === null ? this.#once(group, task) : this.#withRetries(group, task);
         if (pending !== undefined) await pending;
+        if (this.#host.writer.durability === 'every-scope') await this.#host.writer.sharedFlush();
         if (this.#mustGiveWay()) await this.#giveWay();
       }
     } catch (error) {
@@ -170,6 +171,7 @@ export class Dispatcher {
       const again = number < policy.times && !this.#isStopping && isWorthIt(policy.when, outcome.thrown, number, attempt);
       if (!again) return this.#fail(attempt, outcome.thrown);
       this.#end(attempt, 'retried', outcome);
+      if (this.#host.writer.durability === 'every-scope') await this.#host.writer.sharedFlush();
       await this.#pause(delayAfter(policy, number, Math.random()));
       if (this.#isStopping) return; // with no last attempt: the step is as unfinished as one that never started
       if (this.#mustGiveWay()) await this.#giveWay();
@@ -218,6 +220,7 @@ export class Dispatcher {
     if (attempt.hasEnded) return; // abandoned
     this.#end(attempt, 'error', { thrown: error });
     this.counts.errors++;
+    this.#host.writer.flushSoon();
     if (this.#options.failFast) this.#halted(error);
   }
 
@@ -235,8 +238,9 @@ export class Dispatcher {
   /** Lets timers, sockets and the writer have the event loop, and waits where the store cannot keep up. */
   async #giveWay(): Promise<void> {
     const { writer } = this.#host;
-    const heldTooLong = performance.now() - this.#lastTurn > writer.policy.ms;
-    if (writer.isFull || heldTooLong) await writer.flush();
+    const heldTooLong = performance.now() - this.#lastTurn > writer.policy.ms; // the timer of a flush could not fire
+    if (writer.isFull) await writer.flush();
+    else if (heldTooLong) await writer.sharedFlush();
     // Lanes wait for the same turn. Who finds that another has held the loop since then waits for the next one.
     do {
       await (this.#turn ??= this.#passTurn());

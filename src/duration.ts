@@ -19,6 +19,18 @@ export function humanDuration(ms: number): string {
   return inUnits(rounded(ms, hour), day, 'd', hour, 'h');
 }
 
+const units: Readonly<Record<string, number>> = { ms: 1, s: second, m: minute, h: hour, d: day };
+
+/**
+ * Milliseconds from a number of them, or from a text with a unit: `'7d'`, `'12h'`, `'30m'`, `'45s'`, `'500ms'`, fractions too. Null for
+ * anything else, and for what is negative or not finite.
+ */
+export function parseDuration(value: unknown): number | null {
+  const [, digits, unit = ''] = (typeof value === 'string' && /^(\d+(?:\.\d+)?) ?(ms|[smhd])$/.exec(value)) || [];
+  const ms = typeof value === 'number' ? value : digits === undefined ? Number.NaN : Number(digits) * (units[unit] as number);
+  return Number.isFinite(ms) && ms >= 0 ? ms : null;
+}
+
 function rounded(ms: number, unit: number): number {
   return Math.round(ms / unit) * unit;
 }

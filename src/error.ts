@@ -17,6 +17,8 @@ export type ErrorCode =
   | 'HANDLE_ENDED' // a step's handle used after its step ended
   | 'NAME_INVALID' // a flow, step, run, artifact or context name outside the alphabet
   | 'OPTION_INVALID' // an option or argument outside its range
+  | 'RUN_ACTIVE' // a run that may still be writing cannot be deleted
+  | 'RUN_UNKNOWN' // a slug that no run of the store has
   | 'SCOPE_UNKNOWN' // load of an id that is not in the store
   | 'SQL_INVALID' // user SQL that is not one SELECT, or that DuckDB cannot run
   | 'STEP_INVALID' // something pushed that is no step
@@ -29,6 +31,7 @@ export type ErrorCode =
   | 'STORE_PATH' // a path that is no store and cannot become one
   | 'STORE_UNWRITABLE' // a folder or file that cannot be written
   | 'VALUE_INVALID' // a value that cannot be kept exactly
+  | 'VERSION_UNKNOWN' // a version that the store never had, or has no longer
   | 'WHERE_INVALID'; // a search predicate that is async or throws
 
 /** The one error class of this library. `code` is stable; `cause` keeps the error underneath, if there was one. */

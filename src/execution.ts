@@ -111,6 +111,11 @@ export class Execution {
     this.#writer.recorded();
   }
 
+  /** Everything recorded so far is durable when it resolves. */
+  async flush(): Promise<void> {
+    await this.#plan.storage.flushRun(this.#writer);
+  }
+
   /** Runs all groups, then makes everything durable. Never rejects: the outcome tells. */
   async run(): Promise<Outcome> {
     const { signal, capture, progress } = this.#plan;
@@ -120,7 +125,10 @@ export class Execution {
     const restoreConsole = capture ? captureConsole() : () => {};
     const endProgress = progress ? await showProgress(() => this.progress) : () => {};
     const release = interruptible({
-      stop: (name) => this.#stop.abort(new MarqueError('ABORTED', `run ${this.slug} was stopped by ${name}`)),
+      stop: (name) => {
+        this.#stop.abort(new MarqueError('ABORTED', `run ${this.slug} was stopped by ${name}`));
+        this.#writer.flushSoon(); // a step that does not end may yet make somebody kill the process
+      },
     });
     try {
       const outcome = await this.#runGroups();

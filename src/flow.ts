@@ -172,6 +172,14 @@ export class Flow<C extends object = object> extends Handle<C> {
     this.#printer.print(line.level, this.name, line.message);
   }
 
+  /**
+   * When it resolves, everything of this run so far is durable. Rejects where the store cannot be written; nothing is lost by that, and
+   * another flush tries again, also once the run is over. Before `execute` there is nothing to do.
+   */
+  async flush(): Promise<void> {
+    await this.#execution?.flush();
+  }
+
   /** Finds scopes: of this run by default, once it has started. See `Storage.search`. */
   search(target: string | StepLike, options: SearchOptions = {}): Query {
     const run = this.#execution;

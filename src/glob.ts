@@ -77,12 +77,20 @@ export function matchGlob(glob: Glob, text: string): boolean {
   return matcher(text) !== glob.negated;
 }
 
+/** What every matching text begins with, and whether that is all of it. */
+export function literalStart({ regex, negated }: Glob): { readonly text: string; readonly isWhole: boolean } {
+  return regex === null || negated ? { text: '', isWhole: false } : literalIn(regex);
+}
+
+function literalIn(regex: string): { readonly text: string; readonly isWhole: boolean } {
+  const [literal = ''] = /^(?:[^\\.+*?()|[\]{}^$]|\\.)*/su.exec(regex) ?? []; // what repeats is always in brackets
+  return { text: literal.replace(/\\(.)/gsu, '$1'), isWhole: literal.length === regex.length };
+}
+
 function matcherOf(regex: string | null): Matcher {
   if (regex === null) return () => true;
-  if (/^(?:[^\\.+*?()|[\]{}^$]|\\.)*$/su.test(regex)) {
-    const literal = regex.replace(/\\(.)/gsu, '$1');
-    return (text) => text === literal;
-  }
+  const { text: literal, isWhole } = literalIn(regex);
+  if (isWhole) return (text) => text === literal;
   const compiled = RE2JS.compile(regex, RE2JS.DOTALL);
   return (text) => compiled.testExact(text);
 }

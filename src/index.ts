@@ -24,10 +24,23 @@ export {
   type StepLike,
 } from './step.ts';
 export type { StepFlow } from './step-flow.ts';
+export type { RunChoice } from './storage/chosen-runs.ts';
 export { DuckDBStorage } from './storage/duckdb.ts';
+export type { ExportedView } from './storage/export-columns.ts';
+export type { ExportOptions, ExportResult } from './storage/export.ts';
+export type { ExportFormat } from './storage/export-target.ts';
+export type { PythonImport } from './storage/import-python.ts';
 export { JsonStorage } from './storage/json.ts';
 export { MemoryStorage } from './storage/memory.ts';
+export type { MergeResult } from './storage/merge.ts';
+export type { CompactedTable, CompactOptions } from './storage/compact.ts';
+export type { DeletedRun, RunRow, RunsToDelete } from './storage/delete-runs.ts';
+export { History } from './storage/history.ts';
 export { ParquetStorage } from './storage/parquet.ts';
+export type { StoreVersion } from './storage/past-states.ts';
+export type { Loss, Repaired } from './storage/repair.ts';
+export type { Vacuumed, VacuumOptions } from './storage/vacuum.ts';
+export type { Problem, Verified } from './storage/verify.ts';
 export { Storage, type StorageOptions } from './storage/storage.ts';
 export type {
   Batch,
@@ -35,14 +48,17 @@ export type {
   Claim,
   ClaimRequest,
   EncodedArtifact,
+  ParkedBatch,
   Result,
   ScopeRecord,
   Snapshot,
   SqlValue,
+  Staged,
   Statement,
   Status,
   Store,
+  UnwrittenBatch,
 } from './store.ts';
 export type { Tag } from './tag.ts';
-export type { FlushPolicy } from './writer.ts';
+export type { Durability, FlushPolicy } from './writer.ts';
 export type { ValueOf, ValueType } from './value-type.ts';

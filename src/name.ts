@@ -22,6 +22,11 @@ export function checkName(kind: 'flow' | 'step' | 'run', name: unknown): string 
   );
 }
 
+/** The name itself where `checkName` takes it, else the nearest that it takes; the kind where nothing of it is left. */
+export function nearestName(kind: 'flow' | 'step' | 'run', name: string): string {
+  return faultOf(name) === null ? name : cleaned(kind, name);
+}
+
 function faultOf(name: string): string | null {
   if (name === '') return 'is empty';
   const [char] = foreign.exec(name) ?? [];

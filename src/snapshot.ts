@@ -1,9 +1,15 @@
-import type { Connection } from './duckdb.ts';
+import { randomUUID } from 'node:crypto';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Before, Connection } from './connection.ts';
 import { compileSearch, compileTagCandidates } from './compile.ts';
 import { MarqueError } from './error.ts';
 import { acceptTags } from './evaluate.ts';
+import { allOf, type Extent, extentOfSearch, extentOfSids } from './extent.ts';
+import { findRecent, judgedOnce } from './recent.ts';
 import type { Search } from './search.ts';
-import type { EncodedArtifact, Result, ScopeRecord, Snapshot, Statement, Status } from './store.ts';
+import { extentOfSelect } from './select-extent.ts';
+import type { EncodedArtifact, Result, ScopeRecord, Snapshot, Staged, Statement, Status } from './store.ts';
 import type { Tag } from './tag.ts';
 
 export interface SqlSnapshotOptions {
@@ -11,8 +17,20 @@ export interface SqlSnapshotOptions {
   readonly connection: Connection;
   /** Another, or the same, for the SELECTs of users: a search then does not wait for them. */
   readonly selects: Connection;
-  /** Run right before each query, without anything between: they put the connection into the state of this snapshot. */
-  readonly before: readonly Statement[];
+  /**
+   * Run right before each query, without anything between: they put the connection into the state of this snapshot. A function is told what
+   * the query can depend on: the state of anything else does not matter. It may reject where that is damaged.
+   */
+  readonly before: readonly Statement[] | ((extent: Extent, signal?: AbortSignal) => Promise<readonly Statement[]>);
+  /**
+   * The highest number of a run that can have scopes within an extent: -1 where none has, null where nobody knows. With it, a search for a
+   * recent run begins with the newest ones.
+   */
+  newestRun?(extent: Extent): number | null;
+  /** Resolves when the views are there, without which searches do. They are by default. */
+  readonly views?: Promise<unknown>;
+  /** Of the runs that have not ended, by number, those of which nobody knows whether they go on. None by default. */
+  lapsed?: ((live: readonly number[]) => Promise<readonly number[]>) | undefined;
   /** Called once, after the last query has settled. */
   release(): void | Promise<void>;
   /** What to throw instead of the error that a query has failed with. */
@@ -31,14 +49,23 @@ export class SqlSnapshot implements Snapshot {
   }
 
   async find(search: Search): Promise<readonly number[]> {
-    if (search.where === null) return await this.#find(compileSearch(search));
-    const [candidates] = await this.#query([compileTagCandidates(search)]);
-    return await this.#find(compileSearch(search, acceptTags(search.where, tagsIn(candidates as Result))));
+    const { newestRun } = this.#options;
+    const { where } = search;
+    return await this.#use(async () => {
+      if (newestRun === undefined || search.runs.kind !== 'recent') return await this.#find(search, 0);
+      const each = where === null ? search : { ...search, where: judgedOnce(where) };
+      return await findRecent(each, newestRun, (fewer, oldest) => this.#find(fewer, oldest));
+    });
   }
 
   async read(sids: readonly number[]): Promise<readonly ScopeRecord[]> {
     if (sids.length === 0) return [];
-    const [scopes, tags, logs, artifacts] = (await this.#query(readings(sids))) as [Result, Result, Result, Result];
+    const [scopes, tags, logs, artifacts] = (await this.#use(() => this.#run(extentOfSids(sids), readings(sids)))) as [
+      Result,
+      Result,
+      Result,
+      Result,
+    ];
     const tagsOf = grouped(tags, ([, content, value]) => ({ content, value }) as Tag);
     const logsOf = grouped(logs, ([, level, message, at]) => ({ level, message, at }) as ScopeRecord['logs'][number]);
     const artifactsOf = grouped(artifacts, ([, name, codec, text, bytes]) => ({ name, codec, text, bytes }) as EncodedArtifact);
@@ -56,8 +83,26 @@ export class SqlSnapshot implements Snapshot {
   }
 
   async select(statement: Statement): Promise<Result> {
-    const { selects, before } = this.#options;
-    return await this.#use(() => selects.select(statement, before, this.#ending.signal));
+    const { selects } = this.#options;
+    return await this.#use(async () => {
+      const before = await this.#beforeUsers(statement);
+      return await this.#explained(selects.select(statement, before, this.#ending.signal));
+    });
+  }
+
+  async stage(statement: Statement): Promise<Staged> {
+    const { selects } = this.#options;
+    const path = join(selects.temporary, `${randomUUID()}.parquet`);
+    try {
+      const rows = await this.#use(async () => {
+        const before = await this.#beforeUsers(statement);
+        return await this.#explained(selects.copy(statement, path, before, this.#ending.signal));
+      });
+      return { path, rows };
+    } catch (error) {
+      await rm(path, { force: true }).catch(() => undefined); // the first error is the one to report
+      throw error;
+    }
   }
 
   async release(): Promise<void> {
@@ -66,22 +111,46 @@ export class SqlSnapshot implements Snapshot {
     await this.#released;
   }
 
-  async #find(statement: Statement): Promise<readonly number[]> {
-    const [result] = await this.#query([statement]);
+  /** Finds among the scopes of runs with this number or a higher one. */
+  async #find(search: Search, oldest: number): Promise<readonly number[]> {
+    const extent = extentOfSearch(search, oldest);
+    let accepted: readonly Tag[] | undefined;
+    if (search.where !== null) {
+      const [candidates] = await this.#run(extent, [compileTagCandidates(search, oldest)]);
+      accepted = acceptTags(search.where, tagsIn(candidates as Result));
+    }
+    const [result] = await this.#run(extent, [compileSearch(search, accepted, oldest)]);
     return (result as Result).values[0] as number[];
   }
 
-  /** Runs statements of ours one after another, in the state of this snapshot. */
-  async #query(statements: readonly Statement[]): Promise<readonly Result[]> {
-    const { connection, before } = this.#options;
-    return await this.#use(() =>
-      connection.exclusive(async (run) => {
-        for (const { text, values } of before) await run(text, values);
-        const results: Result[] = [];
-        for (const { text, values } of statements) results.push(await run(text, values));
-        return results;
-      }),
-    );
+  /** What puts a connection into the state that a user's statement sees. Only the view `runs` asks which of them have lapsed. */
+  async #beforeUsers({ text, values }: Statement): Promise<Before> {
+    const { lapsed, views } = this.#options;
+    await views;
+    const more: Statement[] = [];
+    if (lapsed !== undefined && /\bruns\b/i.test(text)) {
+      const [live] = await this.#run(allOf(['runs']), [{ text: 'SELECT run_number FROM live_runs', values: [] }]);
+      const numbers = await lapsed((live as Result).values[0] as number[]);
+      more.push({ text: 'SET VARIABLE lapsed_runs = $1::BIGINT[]', values: [numbers.map(BigInt)] });
+    }
+    return async (serialized) => [...(await this.#before(extentOfSelect(serialized, values), this.#ending.signal)), ...more];
+  }
+
+  /** Runs statements of ours one after another, in the state of this snapshot as far as the extent goes. */
+  async #run(extent: Extent, statements: readonly Statement[]): Promise<readonly Result[]> {
+    const before = await this.#before(extent);
+    const running = this.#options.connection.exclusive(async (run) => {
+      for (const { text, values } of before) await run(text, values);
+      const results: Result[] = [];
+      for (const { text, values } of statements) results.push(await run(text, values));
+      return results;
+    });
+    return await this.#explained(running);
+  }
+
+  async #before(extent: Extent, signal?: AbortSignal): Promise<readonly Statement[]> {
+    const { before } = this.#options;
+    return typeof before === 'function' ? await before(extent, signal) : before;
   }
 
   async #use<T>(job: () => Promise<T>): Promise<T> {
@@ -91,10 +160,16 @@ export class SqlSnapshot implements Snapshot {
     this.#underWay.add(running);
     try {
       return await running;
-    } catch (error) {
-      throw (await this.#options.explain?.(error)) ?? error;
     } finally {
       this.#underWay.delete(running);
+    }
+  }
+
+  async #explained<T>(running: Promise<T>): Promise<T> {
+    try {
+      return await running;
+    } catch (error) {
+      throw (await this.#options.explain?.(error)) ?? error;
     }
   }
 }

@@ -16,6 +16,23 @@ export function viewsSql(): string {
   return read('views');
 }
 
+/** The tables of the schema `raw` that each view of `sql/views.sql` reads, also through other views. */
+export function tablesOfViews(): ReadonlyMap<string, ReadonlySet<TableName>> {
+  const views = new Map<string, ReadonlySet<TableName>>();
+  const [, ...definitions] = viewsSql()
+    .replaceAll(/--.*/g, '')
+    .split(/\bCREATE OR REPLACE VIEW\s+/);
+  for (const definition of definitions) {
+    const [name = '', ...words] = definition.match(/[\w.]+/g) ?? [];
+    const tables = words.flatMap((word) => {
+      const table = tableNames.find((one) => word === `raw.${one}`);
+      return table === undefined ? [...(views.get(word) ?? [])] : [table];
+    });
+    views.set(name, new Set(tables));
+  }
+  return views;
+}
+
 /**
  * The tables of the schema `raw` as views over something else: `sourceOf` gives what stands after SELECT for each,
  * such as `* FROM batch(getvariable('unflushed'), 'tags')`.

@@ -114,6 +114,14 @@ export class StepFlow<C extends object = object> extends Handle<C> {
   }
 
   /**
+   * When it resolves, every scope of the run that had ended is durable, and so are this step's own tags and logs so far: `live_tags` and
+   * `live_logs` show them to others. Rejects where the store cannot be written; nothing is lost by that.
+   */
+  async flush(): Promise<void> {
+    await this.#live('flush').host.writer.flush();
+  }
+
+  /**
    * Extends the running group: the steps run after those already waiting, once this attempt has ended well. They inherit this
    * step's context, with `values` on top, which are recorded as their params. Does not compile where a step declares a value that is
    * neither in `values` nor known to be in the context; throws `CONTEXT_UNKNOWN` where it really is not.

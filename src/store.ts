@@ -1,4 +1,5 @@
 import type { RecordBatch } from 'apache-arrow';
+import type { Mark } from './recorder.ts';
 import type { TableName } from './schema.ts';
 import type { Search } from './search.ts';
 
@@ -9,6 +10,9 @@ import type { Search } from './search.ts';
 export interface Store {
   /** For messages and `toString`: what kind, and where. */
   readonly label: string;
+
+  /** The absolute path of its folder or file; absent where it has none. */
+  readonly place?: string;
 
   /** Takes the next run number and a slug, both for ever. Two claims never get the same, whoever makes them. */
   claim(request: ClaimRequest): Promise<Claim>;
@@ -25,6 +29,19 @@ export interface Store {
    */
   snapshot(unflushed: readonly Batch[]): Promise<Snapshot>;
 
+  /**
+   * The last thing a process does for what it has not stored: puts rows where the next one that writes to the store finds them, and stores
+   * them under the same ids. Synchronous, whatever is under way, also once the store is closed. `batches` are those of one writer, in
+   * order. A store that ends with the process has nothing to do. Throws what the system does.
+   */
+  spill(batches: readonly UnwrittenBatch[]): void;
+
+  /**
+   * Takes a batch that has to wait out of memory. Synchronous as well. Null for a store that has no other place for it. Throws what the
+   * system does.
+   */
+  park(batch: UnwrittenBatch): ParkedBatch | null;
+
   /** Lets go of files, locks and memory. Waits for what is under way. Called once. */
   close(): Promise<void>;
 }
@@ -34,13 +51,18 @@ export interface ClaimRequest {
   readonly flow: string;
   /** Draws a two-part slug; called again whenever the one before was taken. */
   drawSlug(): string;
+  /** The run number is to be higher than this: for a copy of a store that keeps the numbers. */
+  readonly after?: number;
 }
 
 export interface Claim {
   readonly number: number;
   readonly slug: string;
-  /** Ends the heartbeat. The number and the slug stay taken. */
-  release(): Promise<void>;
+  /**
+   * Ends the heartbeat. The number and the slug stay taken. `abandoned` says that the run will never be recorded to have ended, though
+   * its process may live on.
+   */
+  release(end?: { readonly abandoned?: boolean }): Promise<void>;
 }
 
 /** Who wrote a batch, and which one of theirs it is: `writer` is `<run uuid>/<epoch>`, `number` counts from 1. */
@@ -53,6 +75,20 @@ export interface BatchId {
 export interface Batch {
   readonly id: BatchId;
   readonly tables: Readonly<Partial<Record<TableName, RecordBatch>>>;
+}
+
+/** A batch as the engine's own columns, for when there is no time to make record batches of them. */
+export interface UnwrittenBatch {
+  readonly id: BatchId;
+  readonly rows: Mark | ParkedBatch;
+}
+
+/** A batch that waits outside of memory. It dies with its process, unless that spills it. */
+export interface ParkedBatch {
+  read(): Promise<Batch>;
+  /** Makes a spill of it. Synchronous. */
+  spill(): void;
+  remove(): Promise<void>;
 }
 
 /** A value that SQL text refers to as `$1`, `$2`, … Numbers bind as DOUBLE, bigints as BIGINT, lists as lists of those. */
@@ -96,8 +132,20 @@ export interface Snapshot {
   /** Runs one SELECT over the views of `sql/views.sql`. Anything else is refused. */
   select(statement: Statement): Promise<Result>;
 
+  /**
+   * Writes what one SELECT gives to a new Parquet file in its database's temporary folder. Whoever asked removes it; the end of the
+   * database does as well. Refused and stopped like `select`.
+   */
+  stage(statement: Statement): Promise<Staged>;
+
   /** Waits for what `find` and `read` have under way; a `select` is stopped and rejects with STORE_CLOSED. Idempotent. */
   release(): Promise<void>;
+}
+
+/** A Parquet file with the rows of a SELECT. */
+export interface Staged {
+  readonly path: string;
+  readonly rows: number;
 }
 
 /** `retried` is a failed attempt that another followed; `skipped` a step that was not run. */

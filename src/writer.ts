@@ -2,7 +2,7 @@ import type { RecordBatch } from 'apache-arrow';
 import { messageOf } from './error.ts';
 import { type Mark, Recorder, rowsIn } from './recorder.ts';
 import type { TableName } from './schema.ts';
-import type { Batch, Claim } from './store.ts';
+import type { Batch, Claim, ParkedBatch, UnwrittenBatch } from './store.ts';
 
 /** When rows leave memory for the store, whichever comes first. */
 export interface FlushPolicy {
@@ -14,14 +14,36 @@ export interface FlushPolicy {
   readonly ms: number;
 }
 
+/**
+ * What a scope that has ended waits for. `window`: nothing, it is durable when the flush policy says so. `every-scope`: no step follows
+ * it, on its place of the concurrency, before it is durable.
+ */
+export type Durability = 'window' | 'every-scope';
+
+export interface WriterOptions {
+  readonly claim: Claim;
+  readonly uuid: string;
+  readonly flow: string;
+  readonly policy: FlushPolicy;
+  readonly durability: Durability;
+  /** Stores a batch, as `Store.write` does. */
+  write(batch: Batch): Promise<void>;
+  /** Takes a batch out of memory, as `Store.park` does. */
+  park(batch: UnwrittenBatch): ParkedBatch | null;
+  /** Told of flushes in the background that fail. */
+  onFailure(message: string): void;
+}
+
 interface Sealed {
   readonly number: number;
-  readonly mark: Mark;
+  rows: Mark | ParkedBatch;
   batch: Promise<Batch> | null;
 }
 
 /** Sealed batches that may wait for the store before dispatch is held up. */
 const mostWaiting = 2;
+/** Sealed batches that may be in memory: more come only from steps that go on recording where nobody can hold them up. */
+const mostInMemory = 4;
 
 /**
  * Carries one run's rows from memory into the store: seals the buffer into numbered batches and writes them one after another
@@ -30,33 +52,25 @@ const mostWaiting = 2;
 export class Writer {
   readonly claim: Claim;
   readonly uuid: string;
-  readonly #write: (batch: Batch) => Promise<void>;
   readonly policy: FlushPolicy;
-  readonly #flow: string;
+  readonly durability: Durability;
+  readonly #options: WriterOptions;
   readonly #id: string;
-  readonly #onFailure: (message: string) => void;
   #recorder: Recorder;
   #nextNumber = 1;
   #sealed: Sealed[] = [];
   #writing: Promise<void> | null = null;
+  #shared: Promise<void> | null = null;
   #timer: NodeJS.Timeout | null = null;
 
-  constructor(
-    write: (batch: Batch) => Promise<void>,
-    claim: Claim,
-    uuid: string,
-    flow: string,
-    policy: FlushPolicy,
-    onFailure: (message: string) => void,
-  ) {
-    this.#write = write;
-    this.claim = claim;
-    this.uuid = uuid;
-    this.#flow = flow;
-    this.policy = policy;
-    this.#onFailure = onFailure;
-    this.#id = `${uuid}/0`;
-    this.#recorder = new Recorder(flow, claim.slug);
+  constructor(options: WriterOptions) {
+    this.#options = options;
+    this.claim = options.claim;
+    this.uuid = options.uuid;
+    this.policy = options.policy;
+    this.durability = options.durability;
+    this.#id = `${options.uuid}/0`;
+    this.#recorder = new Recorder(options.flow, options.claim.slug);
   }
 
   /** Where rows go. Ask anew for each row: a flush replaces it. */
@@ -77,7 +91,7 @@ export class Writer {
   /** Called after rows were recorded: starts a flush in the background, or the timer to one, as the policy says. */
   recorded(): void {
     const { scopes, bytes } = this.#recorder;
-    if (scopes.sid.length >= this.policy.scopes || bytes >= this.policy.bytes) this.#flushInBackground();
+    if (scopes.sid.length >= this.policy.scopes || bytes >= this.policy.bytes) this.#flushInBackground(this.flush());
     else if (this.#timer === null) this.#startTimer();
   }
 
@@ -91,12 +105,36 @@ export class Writer {
     }
   }
 
+  /** Like `flush`, for many who ask one after another: those who come while a batch is being written share the next one. */
+  sharedFlush(): Promise<void> {
+    this.#shared ??= this.#flushAfterWriting();
+    return this.#shared;
+  }
+
+  /** Starts such a flush in the background. */
+  flushSoon(): void {
+    this.#flushInBackground(this.sharedFlush());
+  }
+
   /** The rows that the store may not have yet, as they are at the moment of the call. */
   async unflushed(): Promise<readonly Batch[]> {
     const open = this.#recorder.mark();
     const number = this.#nextNumber;
-    const sealed = this.#sealed.map((one) => this.#built(one));
-    return Promise.all(rowsIn(open) === 0 ? sealed : [...sealed, this.#build(number, open)]);
+    const sealed = this.#sealed.map((one) =>
+      this.#built(one).catch((error: unknown) => {
+        if (this.#sealed.includes(one)) throw error;
+        return null; // it was parked, and has been stored meanwhile
+      }),
+    );
+    const batches = await Promise.all(rowsIn(open) === 0 ? sealed : [...sealed, this.#build(number, open)]);
+    return batches.filter((batch) => batch !== null);
+  }
+
+  /** The same for when nothing asynchronous runs any more: the batch that is being written is one of them. */
+  unwritten(): readonly UnwrittenBatch[] {
+    const open = this.#recorder.mark();
+    const all = rowsIn(open) === 0 ? this.#sealed : [...this.#sealed, { number: this.#nextNumber, rows: open }];
+    return all.map(({ number, rows }) => ({ id: { writer: this.#id, number }, rows }));
   }
 
   #seal(): void {
@@ -104,20 +142,41 @@ export class Writer {
     this.#timer = null;
     const mark = this.#recorder.mark();
     if (rowsIn(mark) === 0) return;
-    this.#sealed.push({ number: this.#nextNumber++, mark, batch: null });
-    this.#recorder = new Recorder(this.#flow, this.claim.slug);
+    const sealed: Sealed = { number: this.#nextNumber++, rows: mark, batch: null };
+    this.#recorder = new Recorder(this.#options.flow, this.claim.slug);
+    if (this.#sealed.length >= mostInMemory) this.#park(sealed, mark);
+    this.#sealed.push(sealed);
+  }
+
+  /** A step that records on and on without coming back to us would fill the memory, faster than any store takes it. */
+  #park(sealed: Sealed, mark: Mark): void {
+    try {
+      sealed.rows = this.#options.park({ id: { writer: this.#id, number: sealed.number }, rows: mark }) ?? mark;
+    } catch (error) {
+      this.#options.onFailure(`a batch stays in memory: ${messageOf(error)}`);
+    }
+  }
+
+  async #flushAfterWriting(): Promise<void> {
+    do
+      await this.#writing?.catch(() => undefined); // whoever started that is told
+    while (this.#writing !== null);
+    this.#shared = null;
+    await this.flush();
   }
 
   async #writeFirst(): Promise<void> {
     const first = this.#sealed[0] as Sealed;
-    const batch = await this.#built(first);
-    await this.#write(batch);
+    await this.#options.write(await this.#built(first));
     this.#sealed.shift();
+    if (isParked(first.rows)) await first.rows.remove();
   }
 
   /** The batch, built once; a build that failed is tried again. */
   #built(sealed: Sealed): Promise<Batch> {
-    sealed.batch ??= this.#build(sealed.number, sealed.mark).catch((error: unknown) => {
+    const { number, rows } = sealed;
+    if (isParked(rows)) return rows.read();
+    sealed.batch ??= this.#build(number, rows).catch((error: unknown) => {
       sealed.batch = null;
       throw error;
     });
@@ -136,10 +195,14 @@ export class Writer {
 
   #startTimer(): void {
     // Not a reason to keep the process alive: whoever runs out of events with rows unflushed is flushed by the flow.
-    this.#timer = setTimeout(() => this.#flushInBackground(), this.policy.ms).unref();
+    this.#timer = setTimeout(() => this.#flushInBackground(this.flush()), this.policy.ms).unref();
   }
 
-  #flushInBackground(): void {
-    this.flush().catch((error: unknown) => this.#onFailure(messageOf(error)));
+  #flushInBackground(flush: Promise<void>): void {
+    flush.catch((error: unknown) => this.#options.onFailure(messageOf(error)));
   }
+}
+
+function isParked(rows: Mark | ParkedBatch): rows is ParkedBatch {
+  return 'read' in rows;
 }

@@ -48,7 +48,7 @@ async function newer(kind: 'json' | 'parquet'): Promise<unknown> {
   await run(storage);
   await storage.close();
   const file = kind === 'json' ? join(folder, 'marque.json') : join(folder, 'scopes', '_delta_log', '00000000000000000000.json');
-  writeFileSync(file, readFileSync(file, 'utf8').replace(/(formatVersion\\?"\s*:\s*\\?"?)1/, '$199'));
+  writeFileSync(file, readFileSync(file, 'utf8').replace(/(formatVersion\\?"\s*:\s*\\?"?)[12]/, '$199'));
   return run(make());
 }
 function aFile(): string {

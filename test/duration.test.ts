@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { humanDuration } from '../src/duration.ts';
+import { humanDuration, parseDuration } from '../src/duration.ts';
 
 const second = 1_000;
 const minute = 60 * second;
@@ -53,4 +53,25 @@ describe('humanDuration', () => {
       { seed: 5 },
     );
   });
+});
+
+describe('parseDuration', () => {
+  test.each([
+    ['7d', 604_800_000],
+    ['12h', 43_200_000],
+    ['1.5 m', 90_000],
+    ['45s', 45_000],
+    ['500ms', 500],
+    [0, 0],
+    [1_500, 1_500],
+  ])('reads %j as %d milliseconds', (text, ms) => {
+    expect(parseDuration(text)).toBe(ms);
+  });
+
+  test.each(['7', 'd', '7w', '-1d', '', ' 7d', '7dd', -1, Number.NaN, Number.POSITIVE_INFINITY, null, undefined, {}])(
+    'reads nothing in %j',
+    (text) => {
+      expect(parseDuration(text)).toBeNull();
+    },
+  );
 });

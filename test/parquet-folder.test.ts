@@ -87,7 +87,7 @@ describe('a path that cannot be a store', () => {
     ],
     [
       'a store of a newer format',
-      (folder) => (put(join(folder, 'scopes', first), delta({ 'marque.formatVersion': '2' })), folder),
+      (folder) => (put(join(folder, 'scopes', first), delta({ 'marque.formatVersion': '3' })), folder),
       'STORE_FORMAT',
     ],
     ['a store whose first entry is damaged', (folder) => (put(join(folder, 'scopes', first), '{"pro'), folder), 'STORE_DAMAGED'],

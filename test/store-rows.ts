@@ -38,8 +38,8 @@ export class RowMaker {
     return this.#add('scopes', { ...this.#place(ordinal), ...defaults, ...columns });
   }
 
-  tag(ordinal: number, seq: number, content: string, value: number | null = null): this {
-    return this.#add('tags', { ...this.#place(ordinal), seq, content, value });
+  tag(ordinal: number, seq: number, content: string, value: number | null = null, columns: Partial<Row<'tags'>> = {}): this {
+    return this.#add('tags', { ...this.#place(ordinal), seq, content, value, ...columns });
   }
 
   log(ordinal: number, seq: number, message: string, columns: Partial<Row<'logs'>> = {}): this {

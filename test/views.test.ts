@@ -3,7 +3,7 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import { sidOf } from '../src/sid.ts';
 import { schemaSql, viewsSql } from '../src/sql.ts';
 
-const views = ['scopes', 'tags', 'artifacts', 'logs', 'edges', 'runs'];
+const views = ['scopes', 'tags', 'artifacts', 'logs', 'edges', 'runs', 'live_runs', 'live_tags', 'live_logs'];
 
 let connection: DuckDBConnection;
 
@@ -257,5 +257,42 @@ describe('runs', () => {
       ['1', '4', '2', tags],
       ['2', '0', '0', []],
     ]);
+  });
+});
+
+describe('what is still running', () => {
+  async function event(run: number, name: string, at: string): Promise<void> {
+    await connection.run(
+      `INSERT INTO raw.runs VALUES (${run}, 'u${run}', 'slug-${run}', 'f', '${name}', TIMESTAMP '${at}', NULL)`,
+    );
+  }
+
+  test('is in live_tags and live_logs until its scope or its run has ended, and the rows of runs themselves never are', async () => {
+    for (const number of [1, 2]) {
+      await event(number, 'started', '2026-01-01 00:00:00');
+      for (const ordinal of [0, 7, 8]) {
+        const place = `(sid, flow, run, step, seq, content) VALUES (${sidOf(number, ordinal)}, 'f', 'slug-${number}', 's', 0, 'x')`;
+        await connection.run(`INSERT INTO raw.tags ${place}`);
+        await connection.run(`INSERT INTO raw.logs ${place.replace('content', 'message')}`);
+      }
+    }
+    await insertScope(sidOf(1, 7));
+    const running = [sidOf(1, 8), sidOf(2, 7), sidOf(2, 8)].map((sid) => [String(sid)]);
+    for (const view of ['live_tags', 'live_logs']) expect(await rows(`SELECT sid FROM ${view} ORDER BY sid`)).toEqual(running);
+    await event(2, 'aborted', '2026-01-01 00:00:01');
+    for (const view of ['live_tags', 'live_logs'])
+      expect(await rows(`SELECT sid FROM ${view} ORDER BY sid`)).toEqual(running.slice(0, 1));
+  });
+
+  test('is unknown where the reader says that nobody has heard of it, and only if it has not ended', async () => {
+    await event(1, 'started', '2026-01-01 00:00:00');
+    await event(2, 'started', '2026-01-01 00:00:00');
+    await event(2, 'aborted', '2026-01-01 00:00:09');
+    const states = 'SELECT state FROM runs ORDER BY run_number';
+    expect(await rows(states)).toEqual([['running'], ['aborted']]);
+    await connection.run('SET VARIABLE lapsed_runs = [1::BIGINT, 2]');
+    expect(await rows(states)).toEqual([['unknown'], ['aborted']]);
+    await connection.run('SET VARIABLE lapsed_runs = []::BIGINT[]');
+    expect(await rows(states)).toEqual([['running'], ['aborted']]);
   });
 });

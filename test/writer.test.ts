@@ -1,7 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
+import type { ListColumn } from '../src/columns.ts';
 import { rowsOf } from '../src/record-rows.ts';
-import type { Batch } from '../src/store.ts';
+import { batchOfRows } from '../src/storage/row-batch.ts';
+import type { Batch, ParkedBatch, UnwrittenBatch } from '../src/store.ts';
 import { type FlushPolicy, Writer } from '../src/writer.ts';
 
 /** A store that remembers its batches, and fails or is slow where it is told to. */
@@ -25,16 +27,23 @@ function contentsOf(batch: Batch): string[] {
   return batch.tables.tags === undefined ? [] : Array.from(rowsOf('tags', batch.tables.tags), (row) => row.content ?? '');
 }
 
-function newWriter(store: FakeStore, policy: Partial<FlushPolicy> = {}, onFailure: (message: string) => void = () => {}): Writer {
-  const claim = { number: 1, slug: 'brave-otter', release: async () => {} };
-  return new Writer(
-    (batch) => store.write(batch),
-    claim,
-    'uuid',
-    'test',
-    { scopes: 1_000, bytes: 1e6, ms: 60_000, ...policy },
+interface Given {
+  readonly policy?: Partial<FlushPolicy>;
+  readonly onFailure?: (message: string) => void;
+  readonly park?: (batch: UnwrittenBatch) => ParkedBatch | null;
+}
+
+function newWriter(store: FakeStore, { policy, onFailure = () => {}, park = () => null }: Given = {}): Writer {
+  return new Writer({
+    claim: { number: 1, slug: 'brave-otter', release: async () => {} },
+    uuid: 'uuid',
+    flow: 'test',
+    policy: { scopes: 1_000, bytes: 1e6, ms: 60_000, ...policy },
+    durability: 'window',
+    write: (batch) => store.write(batch),
+    park,
     onFailure,
-  );
+  });
 }
 
 let seq = 0;
@@ -88,7 +97,7 @@ test('a batch that could not be written is tried again under the same number, in
 test('time, rows and bytes each start a flush in the background', async () => {
   for (const policy of [{ ms: 20 }, { bytes: 1 }]) {
     const store = new FakeStore();
-    const writer = newWriter(store, policy);
+    const writer = newWriter(store, { policy });
     tag(writer, 'a');
     await expect.poll(() => store.contents).toEqual(['a']);
     expect(writer.isWriting).toBe(false);
@@ -97,7 +106,7 @@ test('time, rows and bytes each start a flush in the background', async () => {
 
 test('a large row makes a batch of its own, so that nothing grows past what a batch can hold', async () => {
   const store = new FakeStore();
-  const writer = newWriter(store, { bytes: 1_000 });
+  const writer = newWriter(store, { policy: { bytes: 1_000 } });
   for (let index = 0; index < 5; index++) {
     const artifact = { name: `a${index}`, codec: 'json', text: 'x'.repeat(2_000), bytes: null };
     writer.recorder.artifact(1, 'step', index, artifact);
@@ -111,7 +120,7 @@ test('a failure in the background is reported, and does not end the process', as
   const store = new FakeStore();
   store.failures = 1;
   const messages: string[] = [];
-  const writer = newWriter(store, { ms: 5 }, (message) => messages.push(message));
+  const writer = newWriter(store, { policy: { ms: 5 }, onFailure: (message) => messages.push(message) });
   tag(writer, 'a');
   await expect.poll(() => messages).toEqual(['the disk is full']);
   await writer.flush();
@@ -138,11 +147,101 @@ test('a reader sees what is waiting, what is being written and what is open, eac
 test('dispatch is held up while batches wait', async () => {
   const store = new FakeStore();
   store.delayMs = 10;
-  const writer = newWriter(store, { bytes: 1 });
+  const writer = newWriter(store, { policy: { bytes: 1 } });
   tag(writer, 'a');
   expect(writer.isFull).toBe(false);
   tag(writer, 'b');
   expect(writer.isFull).toBe(true);
   await writer.flush();
   expect(writer.isFull).toBe(false);
+});
+
+/** A place for batches outside of memory, which may be full. */
+class Parking {
+  readonly ids: number[] = [];
+  readonly removed: number[] = [];
+  isFull = false;
+
+  park = ({ id, rows }: UnwrittenBatch): ParkedBatch => {
+    if (this.isFull) throw new Error('no room');
+    this.ids.push(id.number);
+    if ('read' in rows) throw new Error('it is parked already');
+    const texts = ((rows.tables.tags?.content as ListColumn<string> | undefined)?.values ?? []).slice(0, rows.rows.tags);
+    return {
+      read: async () => ({ ...(await batchOfRows({ tags: texts.map((content) => ({ sid: 1, content })) })), id }),
+      spill: () => {},
+      remove: async () => void this.removed.push(id.number),
+    };
+  };
+}
+
+test('of what a step records without letting go of the event loop only so much stays in memory', async () => {
+  const store = new FakeStore();
+  const parking = new Parking();
+  const writer = newWriter(store, { policy: { bytes: 1 }, park: parking.park });
+  const texts = Array.from({ length: 10 }, (_, index) => `tag ${index}`);
+  for (const text of texts) tag(writer, text);
+  expect(parking.ids).toEqual([5, 6, 7, 8, 9, 10]);
+  expect(writer.unwritten().map(({ id, rows }) => [id.number, 'read' in rows])).toEqual(
+    texts.map((_, index) => [index + 1, index >= 4]),
+  );
+  expect((await writer.unflushed()).flatMap((batch) => contentsOf(batch))).toEqual(texts);
+  await writer.flush();
+  expect(store.contents).toEqual(texts);
+  expect(parking.removed).toEqual(parking.ids);
+  expect(writer.unwritten()).toEqual([]);
+});
+
+test('a batch that finds no room elsewhere stays in memory, which is told, and is stored like any other', async () => {
+  const store = new FakeStore();
+  const parking = new Parking();
+  parking.isFull = true;
+  const told: string[] = [];
+  const writer = newWriter(store, { policy: { bytes: 1 }, park: parking.park, onFailure: (message) => told.push(message) });
+  for (let index = 0; index < 6; index++) tag(writer, `tag ${index}`);
+  await writer.flush();
+  expect(store.contents).toHaveLength(6);
+  expect(told).toEqual(['a batch stays in memory: no room', 'a batch stays in memory: no room']);
+});
+
+test('what is unwritten are the batches that wait, the one being written and the open rows, each under its number', async () => {
+  const store = new FakeStore();
+  store.delayMs = 20;
+  const writer = newWriter(store);
+  expect(writer.unwritten()).toEqual([]);
+  tag(writer, 'a');
+  const flushed = writer.flush();
+  tag(writer, 'b');
+  const rows = writer.unwritten().map(({ id, rows: mark }) => [id.writer, id.number, 'rows' in mark && mark.rows.tags]);
+  expect(rows).toEqual([
+    ['uuid/0', 1, 1],
+    ['uuid/0', 2, 1],
+  ]);
+  await flushed;
+  expect(writer.unwritten().map(({ id }) => id.number)).toEqual([2]);
+});
+
+test('those who ask for a shared flush while a batch is being written share the next one', async () => {
+  const store = new FakeStore();
+  store.delayMs = 300;
+  const writer = newWriter(store);
+  const flushes: Promise<void>[] = [];
+  for (const text of ['a', 'b', 'c', 'd']) {
+    tag(writer, text);
+    flushes.push(writer.sharedFlush());
+    await sleep(1);
+  }
+  await Promise.all(flushes);
+  expect(store.written.map((batch) => contentsOf(batch))).toEqual([['a'], ['b', 'c', 'd']]);
+});
+
+test('a shared flush that fails is told to all who share it, and the next one tries again', async () => {
+  const store = new FakeStore();
+  store.failures = 1;
+  const writer = newWriter(store);
+  tag(writer, 'a');
+  const both = await Promise.allSettled([writer.sharedFlush(), writer.sharedFlush()]);
+  expect(both.map(({ status }) => status)).toEqual(['rejected', 'rejected']);
+  await writer.sharedFlush();
+  expect(store.contents).toEqual(['a']);
 });

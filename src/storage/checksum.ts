@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { closeSync, openSync, readSync, statSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 
 /** Bytes that one digest covers, so that damage is reported with its place. Hashing one takes less than a millisecond. */
@@ -44,6 +45,31 @@ export async function damageIn(path: string, { bytes, checksum }: Fingerprint): 
   }
   if (offset === bytes) return null;
   return offset < bytes ? `it ends at byte ${offset} of ${bytes}` : `it goes on after byte ${bytes}, where it ended`;
+}
+
+/** A file is read in one go, and synchronously, up to this size: that takes less than a millisecond, a tenth of it for the smallest. */
+export const smallFile = 2 ** 18;
+
+/**
+ * Whether a small file is as it was written, without a word about what is wrong: false as well where it cannot be read, or is not small.
+ * Synchronous, since a thousand files cost less than the trips to another thread and back.
+ *
+ * @param buffer longer than a small file; what is in it does not matter
+ */
+export function isIntact(path: string, { bytes, checksum }: Fingerprint, buffer: Uint8Array): boolean {
+  try {
+    if (checksum === null) return statSync(path).size === bytes;
+    if (bytes > smallFile) return false;
+    const file = openSync(path, 'r');
+    try {
+      const length = readSync(file, buffer, 0, bytes + 1, 0); // one more, to see whether it goes on
+      return length === bytes && checksum === `${kind}${digestOf(buffer.subarray(0, bytes))}`;
+    } finally {
+      closeSync(file);
+    }
+  } catch {
+    return false; // damageIn says what it is
+  }
 }
 
 /** Digest of a text or of bytes that are at hand: 32 hexadecimal digits. */

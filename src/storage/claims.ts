@@ -1,11 +1,11 @@
-import { readdir, utimes } from 'node:fs/promises';
+import { readdir, readFile, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { MarqueError, show } from '../error.ts';
 import { lastRunNumber } from '../sid.ts';
 import type { Claim, ClaimRequest } from '../store.ts';
-import { makeFolder, putIfAbsent, writeWhole } from './files.ts';
+import { hasCode, makeFolder, putIfAbsent, writeWhole } from './files.ts';
 import { freeSlug } from './free-slug.ts';
-import { currentOwner, type Owner } from './owner.ts';
+import { currentOwner, isProvenDead, type Owner } from './owner.ts';
 
 /** What both files of a claim hold, as JSON. The modification time of `<number>.json` is the heartbeat. */
 interface ClaimRecord extends Owner {
@@ -15,9 +15,14 @@ interface ClaimRecord extends Owner {
   readonly flow: string;
   /** ISO 8601, UTC. */
   readonly claimedAt: string;
+  /** Since when nobody writes to the run any more although it never ended, its process living on: ISO 8601, UTC. */
+  readonly abandonedAt?: string;
 }
 
 const heartbeatMs = 10_000;
+
+/** Milliseconds without a heartbeat after which nobody can say whether a run on another machine goes on. */
+export const lapseMs = 60_000;
 
 /**
  * Takes the next run number and a free slug in a folder of claims, which is made if need be. Two files say so, each created
@@ -31,7 +36,7 @@ export async function claimRun(folder: string, request: ClaimRequest): Promise<C
 
   const isFree = (slug: string) => !taken.has(`${slug}.json`);
   let slug = await freeSlug(request, isFree);
-  let number = highestNumber(taken) + 1;
+  let number = Math.max(highestNumber(taken), request.after ?? 0) + 1;
   while (!(await putIfAbsent(pathOf(folder, checkNumber(folder, number)), text({ ...common, number, slug })))) number++;
 
   while (!(await putIfAbsent(pathOf(folder, slug), text({ ...common, number, slug })))) {
@@ -39,7 +44,75 @@ export async function claimRun(folder: string, request: ClaimRequest): Promise<C
     slug = await freeSlug(request, isFree);
     await writeWhole(pathOf(folder, number), text({ ...common, number, slug }));
   }
-  return { number, slug, release: beat(pathOf(folder, number)) };
+  const path = pathOf(folder, number);
+  const stop = beat(path);
+  return {
+    number,
+    slug,
+    release: async ({ abandoned = false } = {}) => {
+      await stop();
+      if (!abandoned) return;
+      const abandonedAt = new Date().toISOString();
+      // Where that fails, the run passes for a live one until this process has ended.
+      await writeWhole(path, text({ ...common, number, slug, abandonedAt })).catch(() => undefined);
+    },
+  };
+}
+
+/**
+ * When the run with this number and uuid was last heard of, in epoch milliseconds, if it certainly has nobody any more who writes to it:
+ * its process is proven dead, or has given it up. Null where it may go on, or where no claim tells.
+ */
+export async function diedAt(folder: string, number: number, uuid: string): Promise<number | null> {
+  const claim = await claimAt(folder, number);
+  if (claim === null || claim.record.uuid !== uuid || !isOver(claim.record)) return null;
+  return claim.lastBeat;
+}
+
+/** The uuids of the runs that somebody may still write to: they have had a heartbeat within so many milliseconds, and are not over. */
+export async function beatingRuns(folder: string, withinMs: number): Promise<ReadonlySet<string>> {
+  const names = await readdir(folder).catch((error: unknown) => {
+    if (hasCode(error, 'ENOENT')) return [];
+    throw error;
+  });
+  const uuids = new Set<string>();
+  for (const name of names) {
+    const number = /^(\d+)\.json$/.exec(name)?.[1];
+    const claim = number === undefined ? null : await claimAt(folder, Number(number));
+    if (claim !== null && Date.now() - claim.lastBeat <= withinMs && !isOver(claim.record)) uuids.add(claim.record.uuid);
+  }
+  return uuids;
+}
+
+/** Which of these runs have had no heartbeat for a minute, and are not seen to live on this machine. */
+export async function lapsedRuns(folder: string, numbers: readonly number[]): Promise<readonly number[]> {
+  const lapsed: number[] = [];
+  for (const number of numbers) {
+    const claim = await claimAt(folder, number);
+    if (claim === null || Date.now() - claim.lastBeat <= lapseMs) continue;
+    if (claim.record.host !== currentOwner().host || isOver(claim.record)) lapsed.push(number);
+  }
+  return lapsed;
+}
+
+function isOver(record: ClaimRecord): boolean {
+  return record.abandonedAt !== undefined || isProvenDead(record);
+}
+
+/** A claim with its last heartbeat in epoch milliseconds; null where it is missing or none of ours. */
+async function claimAt(
+  folder: string,
+  number: number,
+): Promise<{ readonly record: ClaimRecord; readonly lastBeat: number } | null> {
+  const path = pathOf(folder, number);
+  try {
+    const [content, { mtimeMs }] = await Promise.all([readFile(path, 'utf8'), stat(path)]);
+    const record = JSON.parse(content) as ClaimRecord;
+    return typeof record.host === 'string' && Number.isSafeInteger(record.pid) ? { record, lastBeat: Math.floor(mtimeMs) } : null;
+  } catch (error) {
+    if (hasCode(error, 'ENOENT') || error instanceof SyntaxError) return null;
+    throw error;
+  }
 }
 
 /** Touches the file every ten seconds, without keeping the process alive, until the returned function is called. */

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import { MarqueError, messageOf, show } from '../error.ts';
-import { damageIn, type Fingerprint } from './checksum.ts';
+import { damageIn, type Fingerprint, isIntact, smallFile } from './checksum.ts';
 import { hasCode } from './files.ts';
 import { inLanes } from './lanes.ts';
 
@@ -37,14 +38,40 @@ export async function damagedSegment(
   return error;
 }
 
+type NamedFile = Fingerprint & { readonly name: string };
+
+/** What is done while segments are checked. */
+export interface Checking<S extends NamedFile> {
+  /** Called for each one that is as it was written. */
+  sound?(segment: S): void;
+  /** Ends it between two segments: it then rejects with the signal's reason. */
+  readonly signal?: AbortSignal | undefined;
+}
+
 /**
  * Whether segments are as they were written. Parquet files have no checksums of their own: most damage to them would be read as other
- * values.
+ * values. At most eight blocks are in memory at once, and other work goes on.
  *
  * @throws MarqueError STORE_DAMAGED, naming the first one that is not, with the offset.
  */
-export async function checkSegments(folder: string, segments: Iterable<Fingerprint & { readonly name: string }>): Promise<void> {
-  await inLanes(segments, async (segment) => {
+export async function checkSegments<S extends NamedFile>(
+  folder: string,
+  segments: Iterable<S>,
+  { sound, signal }: Checking<S> = {},
+): Promise<void> {
+  const others: S[] = [];
+  const buffer = new Uint8Array(smallFile + 1);
+  let turn = performance.now();
+  for (const segment of segments) {
+    if (isIntact(join(folder, segment.name), segment, buffer)) sound?.(segment);
+    else others.push(segment);
+    if (performance.now() - turn < longestTurn) continue;
+    await setImmediate();
+    signal?.throwIfAborted();
+    turn = performance.now();
+  }
+  await inLanes(others, async (segment) => {
+    signal?.throwIfAborted();
     const path = join(folder, segment.name);
     let damage: string | null;
     try {
@@ -53,8 +80,12 @@ export async function checkSegments(folder: string, segments: Iterable<Fingerpri
       throw hasCode(error, 'ENOENT') ? missing(path, error) : unreadable(path, error);
     }
     if (damage !== null) throw new MarqueError('STORE_DAMAGED', `${show(path, 300)} is damaged: ${damage}. ${wayOut}`);
+    sound?.(segment);
   });
 }
+
+/** For how long the event loop is held at most, about, in milliseconds. */
+const longestTurn = 3;
 
 const wayOut = 'verify() says what is affected, repair() takes it out of the store';
 

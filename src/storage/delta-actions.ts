@@ -19,6 +19,8 @@ export interface DeltaActions {
   readonly protocol: { readonly reader: number; readonly writer: number } | undefined;
   /** Epoch milliseconds; null where nothing is said. */
   readonly committedAt: number | null;
+  /** What the version did, in its writer's word, such as `WRITE`; null where nothing is said. */
+  readonly operation: string | null;
   readonly needs: Needs;
   /** Whether we wrote it, or nobody says who did. */
   readonly isOurs: boolean;
@@ -51,6 +53,7 @@ export function parseActions(table: TableName, text: string, file: string): Delt
     formatVersion: undefined as string | null | undefined,
     protocol: undefined as DeltaActions['protocol'],
     committedAt: null as number | null,
+    operation: null as string | null,
     needs: {} as Needs,
     isOurs: true,
     isSigned: isSigned === true,
@@ -66,9 +69,10 @@ export function parseActions(table: TableName, text: string, file: string): Delt
     if (action?.protocol != null)
       entry.protocol = { reader: action.protocol.minReaderVersion, writer: action.protocol.minWriterVersion };
     if (action?.commitInfo != null) {
-      const { timestamp, engineInfo, needs } = action.commitInfo;
+      const { timestamp, operation, engineInfo, needs } = action.commitInfo;
       if (typeof timestamp === 'number') entry.committedAt = timestamp;
-      if (typeof needs === 'object' && needs !== null) entry.needs = needs as Needs;
+      if (typeof operation === 'string') entry.operation = operation;
+      if (typeof needs === 'object' && needs !== null) entry.needs = needs;
       entry.isOurs = engineInfo === engine;
     }
   }
@@ -93,7 +97,7 @@ interface Action {
   readonly txn?: { readonly appId: string; readonly version: number } | null;
   readonly metaData?: { readonly configuration?: Readonly<Record<string, string>> } | null;
   readonly protocol?: { readonly minReaderVersion: number; readonly minWriterVersion: number } | null;
-  readonly commitInfo?: { readonly timestamp?: unknown; readonly engineInfo?: unknown; readonly needs?: unknown } | null;
+  readonly commitInfo?: Readonly<Record<'timestamp' | 'operation' | 'engineInfo' | 'needs', unknown>> | null;
 }
 
 interface AddAction {

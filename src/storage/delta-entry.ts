@@ -80,6 +80,11 @@ export function upgradeEntry(metaData: object, now: number): string {
   return signed([{ metaData: raised }], 'SET TBLPROPERTIES', {}, now);
 }
 
+/** A version that stands for one that was lost: whatever of it is certain. */
+export function rebuiltEntry(actions: readonly object[], needs: Needs, now: number): string {
+  return signed(actions, 'REPAIR', { isBlindAppend: false, isRebuilt: true, ...given(needs) }, now);
+}
+
 /** The action by which a checkpoint keeps a segment. */
 export function addOf(
   table: TableName,
@@ -126,7 +131,8 @@ function signed(actions: readonly object[], operation: string, more: object, now
   return text.slice(0, -signature(zeros).length) + signature(digestOf(text));
 }
 
-function removeOf({ name, bytes }: SegmentFile, dataChange: boolean, now: number): object {
+/** The action by which a version takes a segment out of the table. */
+export function removeOf({ name, bytes }: Pick<SegmentFile, 'name' | 'bytes'>, dataChange: boolean, now: number): object {
   const path = encodeURIComponent(name);
   return { remove: { path, deletionTimestamp: now, dataChange, extendedFileMetadata: true, partitionValues: {}, size: bytes } };
 }

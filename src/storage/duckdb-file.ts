@@ -3,18 +3,21 @@ import type { Connection, Database, Run } from '../duckdb.ts';
 import { MarqueError, show } from '../error.ts';
 import { quoteName } from '../quote.ts';
 import { tableNames } from '../schema.ts';
-import { lastRunNumber } from '../sid.ts';
+import { lastRunNumber, sidOf } from '../sid.ts';
 import { SqlSnapshot } from '../snapshot.ts';
+import { viewsSql } from '../sql.ts';
 import type { Batch, Claim, ClaimRequest, Snapshot } from '../store.ts';
 import { AcknowledgedFile } from './acknowledged.ts';
 import type { Anchor } from './anchor.ts';
 import { damagedFile } from './damage.ts';
 import { countBatches, openDuckDB, type OpenedDuckDB } from './duckdb-opening.ts';
 import { freeSlug } from './free-slug.ts';
+import { type Estate, eventColumns, eventsIn, inherit, type LiveRun, liveRunsOf } from './heir.ts';
 import type { DuckDBLimits } from './limits.ts';
 import type { Lock } from './lock.ts';
 import { currentOwner } from './owner.ts';
 import type { Mortal } from './reopening.ts';
+import type { Spills } from './spills.ts';
 import { unwritable } from './unwritable.ts';
 
 /** A write-ahead log beyond this size goes into the file itself. It is the size at which DuckDB would do so unasked. */
@@ -34,6 +37,7 @@ export class DuckDBFile implements Mortal {
   readonly #selects: Connection;
   readonly #acknowledged: AcknowledgedFile;
   readonly #anchor: Anchor;
+  #inheritance: Promise<void> | null = null;
 
   private constructor({ path, lock, database, catalog, writer, readers }: OpenedDuckDB, anchor: Anchor) {
     this.#path = path;
@@ -54,6 +58,20 @@ export class DuckDBFile implements Mortal {
    */
   static async open(given: string, create: boolean, limits: DuckDBLimits, anchor: Anchor): Promise<DuckDBFile> {
     return new DuckDBFile(await openDuckDB(given, create, limits, anchor), anchor);
+  }
+
+  /** The path that all names of the file lead to. */
+  get path(): string {
+    return this.#path;
+  }
+
+  /**
+   * Settles, once, what earlier processes left. Whoever has the file locked has it alone: every run that is not one of `own`, which this
+   * process has under way, has ended.
+   */
+  async inherit(spills: Spills, own: ReadonlySet<number>): Promise<void> {
+    this.#inheritance ??= this.#renewViews().then(() => inherit(this.#estate(spills, own)));
+    await this.#inheritance;
   }
 
   /** Durable and acknowledged when it resolves. A batch that is there already is acknowledged once more. */
@@ -81,7 +99,8 @@ export class DuckDBFile implements Mortal {
 
   async claim(request: ClaimRequest): Promise<Claim> {
     const { counts, number, slug } = await this.#transaction(async (run) => {
-      const next = (await run('SELECT coalesce(max(number), 0) + 1 FROM raw.claims')).values[0]?.[0] as number;
+      const last = (await run('SELECT coalesce(max(number), 0) FROM raw.claims')).values[0]?.[0] as number;
+      const next = Math.max(last, request.after ?? 0) + 1;
       if (next > lastRunNumber)
         throw new MarqueError(
           'STORE_UNWRITABLE',
@@ -158,6 +177,40 @@ export class DuckDBFile implements Mortal {
     } finally {
       await this.#lock.release();
     }
+  }
+
+  #estate(spills: Spills, own: ReadonlySet<number>): Estate {
+    return {
+      spills,
+      write: (batch) => this.store(batch),
+      liveRuns: () => this.#liveRuns(),
+      diedAt: async (run) => (own.has(run.number) ? null : await this.#lastSeen(run)),
+    };
+  }
+
+  /** A file that an older version made has that one's views, for whoever opens it with another program. */
+  async #renewViews(): Promise<void> {
+    const { rowCount } = await this.#writer.run(`SELECT 1 FROM duckdb_views() WHERE NOT internal AND view_name = 'live_logs'`);
+    if (rowCount > 0) return;
+    await this.#writer.script(viewsSql());
+    await this.#writer.run('CHECKPOINT');
+  }
+
+  async #liveRuns(): Promise<readonly LiveRun[]> {
+    return liveRunsOf(eventsIn(await this.#writer.run(`SELECT ${eventColumns} FROM raw.runs`)));
+  }
+
+  /** The latest time that the rows of a run tell, in epoch milliseconds. */
+  async #lastSeen({ number, startedAt }: LiveRun): Promise<number> {
+    const range = [BigInt(sidOf(number, 0)), BigInt(sidOf(number + 1, 0))];
+    const times = await this.#writer.run(
+      `SELECT greatest(
+        (SELECT max(epoch_ms(started_at) + duration_ms) FROM raw.scopes WHERE sid >= $1 AND sid < $2),
+        (SELECT max(epoch_ms(logged_at)) FROM raw.logs WHERE sid >= $1 AND sid < $2)
+      )`,
+      range,
+    );
+    return Math.floor((times.values[0]?.[0] as number | null) ?? startedAt);
   }
 
   async #transaction<T>(job: (run: Run) => Promise<T>): Promise<T> {

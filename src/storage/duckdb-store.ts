@@ -1,10 +1,11 @@
 import { MarqueError, show } from '../error.ts';
 import { Queue } from '../queue.ts';
-import type { Batch, Claim, ClaimRequest, Snapshot, Store } from '../store.ts';
+import type { Batch, Claim, ClaimRequest, ParkedBatch, Snapshot, Store, UnwrittenBatch } from '../store.ts';
 import { Anchor } from './anchor.ts';
 import { DuckDBFile } from './duckdb-file.ts';
 import type { DuckDBLimits } from './limits.ts';
 import { Reopening } from './reopening.ts';
+import { Spills } from './spills.ts';
 import { storePath } from './store-path.ts';
 
 /**
@@ -14,6 +15,7 @@ import { storePath } from './store-path.ts';
  */
 export class DuckDBStore implements Store {
   readonly label: string;
+  readonly place: string;
   readonly #path: string;
   readonly #limits: DuckDBLimits;
   readonly #anchor: Anchor;
@@ -21,6 +23,9 @@ export class DuckDBStore implements Store {
   readonly #opens = new Queue(1);
   readonly #changes = new Queue(1);
   readonly #reads = new Queue(Number.POSITIVE_INFINITY);
+  /** The runs that were claimed here and are not over. */
+  readonly #own = new Set<number>();
+  #spills: Spills | null = null;
   #closed = false;
 
   /** Nothing is opened or made before it is needed. */
@@ -29,19 +34,47 @@ export class DuckDBStore implements Store {
     this.#limits = limits;
     this.#anchor = new Anchor(this.#path, this.#path, { isFinal: false });
     this.label = `DuckDBStorage(${show(this.#path, 300)})`;
+    this.place = this.#path;
   }
 
   async claim(request: ClaimRequest): Promise<Claim> {
-    return await this.#change((file) => file.claim(request));
+    return await this.#change(async (file) => {
+      this.#spillsOf(file);
+      const claim = await file.claim(request);
+      this.#own.add(claim.number);
+      return {
+        ...claim,
+        release: () => {
+          this.#own.delete(claim.number);
+          return claim.release();
+        },
+      };
+    });
   }
 
   async write(batch: Batch): Promise<void> {
-    await this.#change((file) => file.store(batch));
+    await this.#change(async (file) => {
+      await file.inherit(this.#spillsOf(file), this.#own);
+      await file.store(batch);
+    });
   }
 
   async snapshot(unflushed: readonly Batch[]): Promise<Snapshot> {
     this.#checkOpen();
-    return await this.#reads.add(async () => (await this.#open(false)).snapshot(unflushed));
+    return await this.#reads.add(async () => {
+      const file = await this.#open(false);
+      const spilled = await this.#spillsOf(file).batches(); // before the file's own state: what has gone from there is in it
+      return await file.snapshot([...spilled, ...unflushed]);
+    });
+  }
+
+  /** Beside the file. Only who has opened it, to claim a run, has rows to spill. */
+  spill(batches: readonly UnwrittenBatch[]): void {
+    this.#spills?.writeSync(batches);
+  }
+
+  park({ id, rows }: UnwrittenBatch): ParkedBatch | null {
+    return 'read' in rows || this.#spills === null ? null : this.#spills.parkSync(id, rows);
   }
 
   async close(): Promise<void> {
@@ -65,6 +98,10 @@ export class DuckDBStore implements Store {
   /** One opening after another: who only reads does not make the file, and must not keep from it who does. */
   async #open(create: boolean): Promise<DuckDBFile> {
     return await this.#opens.add(() => this.#file.get(() => DuckDBFile.open(this.#path, create, this.#limits, this.#anchor)));
+  }
+
+  #spillsOf({ path }: DuckDBFile): Spills {
+    return (this.#spills ??= new Spills(`${path}.spill`));
   }
 
   #checkOpen(): void {

@@ -70,6 +70,17 @@ export function temporaryBeside(path: string): string {
   return join(dirname(path), `.${randomUUID()}.inprogress`);
 }
 
+/** Whether there is a file or folder of this name. Rejects with the system's error where that cannot be told. */
+export async function isThere(path: string): Promise<boolean> {
+  try {
+    await stat(path);
+    return true;
+  } catch (error) {
+    if (hasCode(error, 'ENOENT', 'ENOTDIR')) return false;
+    throw error;
+  }
+}
+
 /** Whether something thrown is a system error of one of these codes: `hasCode(error, 'ENOENT')`. */
 export function hasCode(error: unknown, ...codes: readonly string[]): boolean {
   return error instanceof Error && 'code' in error && codes.includes(error.code as string);

@@ -4,6 +4,7 @@ import { MarqueError, messageOf, show } from '../error.ts';
 import { Anchor } from './anchor.ts';
 import { hasCode, makeFolder, putIfAbsent } from './files.ts';
 import { type FileContent, readContent } from './json-layout.ts';
+import { inLanes } from './lanes.ts';
 import { decodeRun, decodeScope, type RunRows } from './scope-file.ts';
 import type { ScopeRows } from './scope-rows.ts';
 
@@ -77,6 +78,18 @@ export class JsonFolder {
       }
     }
     return found;
+  }
+
+  /** What the runs' own files hold. */
+  async runs(): Promise<readonly RunRows[]> {
+    const runs: RunRows[] = [];
+    for (const flow of await foldersIn(this.path)) {
+      await inLanes(await foldersIn(flow), async (folder) => {
+        const run = await this.readRun(folder);
+        if (run !== null) runs.push(run);
+      });
+    }
+    return runs;
   }
 
   /** What a run's own file holds; null where there is none. Read again only when it has been replaced. */

@@ -1,10 +1,12 @@
 import { join } from 'node:path';
 import { show } from '../error.ts';
+import { rowsIn } from '../recorder.ts';
 import type { Row } from '../schema.ts';
 import { ordinalOf, runNumberOf } from '../sid.ts';
-import type { Batch, BatchId, Claim, ClaimRequest, Snapshot, Store } from '../store.ts';
-import { claimRun } from './claims.ts';
+import type { Batch, BatchId, Claim, ClaimRequest, ParkedBatch, Snapshot, Store, UnwrittenBatch } from '../store.ts';
+import { claimRun, diedAt, lapsedRuns } from './claims.ts';
 import { makeFolder, putIfAbsent, writeWhole } from './files.ts';
+import { type Estate, inherit, liveRunOf } from './heir.ts';
 import { JsonFolder, scopePath } from './json-folder.ts';
 import { JsonSource } from './json-source.ts';
 import { inLanes } from './lanes.ts';
@@ -12,8 +14,10 @@ import type { DuckDBLimits } from './limits.ts';
 import { MemoryRows } from './memory-rows.ts';
 import { MemorySnapshot } from './memory-snapshot.ts';
 import { MemorySql } from './memory-sql.ts';
+import { markOfRows } from './row-batch.ts';
 import { encodeRun, encodeScope, type RunRows } from './scope-file.ts';
-import { type ChildRows, childTables, isEmpty, joinChildren, noChildren, type ScopeRows } from './scope-rows.ts';
+import { type ChildRows, type ChildTable, childTables, isEmpty, joinChildren, noChildren, type ScopeRows } from './scope-rows.ts';
+import { Spills } from './spills.ts';
 import { storePath } from './store-path.ts';
 
 /**
@@ -23,10 +27,15 @@ import { storePath } from './store-path.ts';
  */
 export class JsonStore implements Store {
   readonly label: string;
+  readonly place: string;
   readonly #folder: JsonFolder;
   readonly #sql: MemorySql;
   readonly #written = new Set<string>();
   readonly #made = new Set<string>();
+  /** Of the runs claimed here, by uuid. */
+  readonly #numbers = new Map<string, number>();
+  readonly #spills: Spills;
+  #inheritance: Promise<void> | null = null;
   #waiting: ReadonlyMap<number, ChildRows> = new Map();
   #last: Promise<void> = Promise.resolve();
 
@@ -34,34 +43,77 @@ export class JsonStore implements Store {
   constructor(folder: string, limits: DuckDBLimits = {}) {
     const path = storePath(folder);
     this.label = `JsonStorage(${show(path, 300)})`;
+    this.place = path;
     this.#folder = new JsonFolder(path);
-    this.#sql = new MemorySql(limits);
+    this.#sql = new MemorySql(limits, (live) => lapsedRuns(this.#claims, live));
+    this.#spills = new Spills(join(path, 'spill'));
   }
 
   async claim(request: ClaimRequest): Promise<Claim> {
     await this.#folder.open(true);
-    return await claimRun(join(this.#folder.path, '_runs'), request);
+    const claim = await claimRun(this.#claims, request);
+    this.#numbers.set(request.uuid, claim.number);
+    return claim;
   }
 
   /** Batches of several writers are written one after another. */
   async write(batch: Batch): Promise<void> {
-    const writing = this.#last.then(() => this.#write(batch));
+    const writing = this.#last.then(() => this.#writeAsHeir(batch));
     this.#last = writing.catch(() => undefined); // whoever wrote it is told; the next one is not held up
     await writing;
   }
 
-  /** What is in memory is taken first: a file that is written meanwhile is then seen as well, and counts instead. */
+  /** What is not in files is taken first: a file that is written meanwhile is then seen as well, and counts instead. */
   async snapshot(unflushed: readonly Batch[]): Promise<Snapshot> {
-    const waiting = this.#waiting;
-    const unwritten = unflushed.filter(({ id }) => !this.#written.has(keyOf(id)));
     await this.#folder.open(false);
+    const spilled = await this.#spills.batches();
+    const waiting = this.#waiting;
+    const unwritten = [...spilled, ...unflushed].filter(({ id }) => !this.#written.has(keyOf(id)));
     const source = new JsonSource(this.#folder, await this.#folder.list(), unwritten, waiting);
     return new MemorySnapshot(source, this.#sql);
+  }
+
+  /** Rows that have been written before their scopes are in memory only: they go first, under the last number written. */
+  spill(batches: readonly UnwrittenBatch[]): void {
+    const unwritten = batches.filter(({ id }) => !this.#written.has(keyOf(id)));
+    const [first] = unwritten;
+    if (first === undefined) return;
+    const { writer, number } = first.id;
+    const run = this.#numbers.get(uuidOf(writer));
+    const waiting = [...this.#waiting].flatMap(([sid, children]) => (runNumberOf(sid) === run ? [children] : []));
+    const all = <T extends ChildTable>(table: T) => waiting.flatMap((children): ChildRows[T] => children[table]);
+    const ahead = markOfRows({ artifacts: all('artifacts'), tags: all('tags'), logs: all('logs'), edges: all('edges') });
+    this.#spills.writeSync([...(rowsIn(ahead) === 0 ? [] : [{ id: { writer, number: number - 1 }, rows: ahead }]), ...unwritten]);
+  }
+
+  park({ id, rows }: UnwrittenBatch): ParkedBatch | null {
+    return 'read' in rows ? rows : this.#spills.parkSync(id, rows);
   }
 
   async close(): Promise<void> {
     await this.#last;
     await this.#sql.close();
+  }
+
+  get #claims(): string {
+    return join(this.#folder.path, '_runs');
+  }
+
+  #estate(): Estate {
+    return {
+      spills: this.#spills,
+      write: (batch) => this.#write(batch),
+      liveRuns: async () => (await this.#folder.runs()).flatMap(({ events }) => liveRunOf(events) ?? []),
+      diedAt: ({ number, uuid }) => diedAt(this.#claims, number, uuid),
+    };
+  }
+
+  /** What earlier processes left goes first, once. */
+  async #writeAsHeir(batch: Batch): Promise<void> {
+    await this.#folder.open(true);
+    this.#inheritance ??= inherit(this.#estate());
+    await this.#inheritance;
+    await this.#write(batch);
   }
 
   /** Scopes first, then what is said about their run. Until all of it is done a second try does the same once more. */
@@ -151,6 +203,10 @@ function waitingAfter(before: ReadonlyMap<number, ChildRows>, rows: MemoryRows):
 
 function childSids(rows: MemoryRows): ReadonlySet<number> {
   return new Set(childTables.flatMap((table) => [...rows.sids(table)]));
+}
+
+function uuidOf(writer: string): string {
+  return writer.slice(0, writer.indexOf('/'));
 }
 
 function keyOf({ writer, number }: BatchId): string {

@@ -1,6 +1,6 @@
 import { MarqueError } from '../error.ts';
 import type { Search } from '../search.ts';
-import type { Batch, Result, ScopeRecord, Snapshot, Statement } from '../store.ts';
+import type { Batch, Result, ScopeRecord, Snapshot, Staged, Statement } from '../store.ts';
 import type { MemorySql } from './memory-sql.ts';
 
 /** One state of a storage that has no database: it searches and reads by itself, and for SQL gives out its rows as batches. */
@@ -33,15 +33,23 @@ export class MemorySnapshot implements Snapshot {
   }
 
   async select(statement: Statement): Promise<Result> {
-    this.#checkReleased();
-    this.#views ??= this.#source.batches().then((batches) => this.#sql.snapshot(batches));
-    return await (await this.#views).select(statement);
+    return await (await this.#inDuckDB()).select(statement);
+  }
+
+  async stage(statement: Statement): Promise<Staged> {
+    return await (await this.#inDuckDB()).stage(statement);
   }
 
   async release(): Promise<void> {
     this.#released = true;
     const views = await this.#views?.catch(() => null); // whoever asked for the views has been told
     await views?.release();
+  }
+
+  async #inDuckDB(): Promise<Snapshot> {
+    this.#checkReleased();
+    this.#views ??= this.#source.batches().then((batches) => this.#sql.snapshot(batches));
+    return await this.#views;
   }
 
   #checkReleased(): void {

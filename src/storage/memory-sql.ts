@@ -1,5 +1,5 @@
 import type { Connection, Database } from '../duckdb.ts';
-import { SqlSnapshot } from '../snapshot.ts';
+import { SqlSnapshot, type SqlSnapshotOptions } from '../snapshot.ts';
 import { rawViewsSql, viewsSql } from '../sql.ts';
 import type { Batch, Snapshot } from '../store.ts';
 import type { DuckDBLimits } from './limits.ts';
@@ -8,16 +8,19 @@ import { type Mortal, Reopening } from './reopening.ts';
 /** An in-memory DuckDB that answers SELECTs over batches, for storages that have no database. Opened by the first SELECT. */
 export class MemorySql {
   readonly #limits: DuckDBLimits;
+  readonly #lapsed: SqlSnapshotOptions['lapsed'];
   readonly #views = new Reopening<BatchViews>();
 
-  constructor(limits: DuckDBLimits = {}) {
+  /** `lapsed` as for a `SqlSnapshot`. */
+  constructor(limits: DuckDBLimits = {}, lapsed?: SqlSnapshotOptions['lapsed']) {
     this.#limits = limits;
+    this.#lapsed = lapsed;
   }
 
   /** The views over exactly these batches, which stay pinned until it is released. */
   async snapshot(batches: readonly Batch[]): Promise<Snapshot> {
     const views = await this.#views.get(() => BatchViews.open(this.#limits));
-    return views.snapshot(batches);
+    return views.snapshot(batches, this.#lapsed);
   }
 
   async close(): Promise<void> {
@@ -48,12 +51,13 @@ class BatchViews implements Mortal {
     }
   }
 
-  snapshot(batches: readonly Batch[]): Snapshot {
+  snapshot(batches: readonly Batch[], lapsed: SqlSnapshotOptions['lapsed']): Snapshot {
     const token = this.#database.pin(batches);
     return new SqlSnapshot({
       connection: this.#connection,
       selects: this.#connection,
       before: [{ text: 'SET VARIABLE unflushed = $1', values: [token] }],
+      lapsed,
       release: () => this.#database.unpin(token),
     });
   }

@@ -23,6 +23,7 @@ export class MemoryStore implements Store {
   }
 
   async claim(request: ClaimRequest): Promise<Claim> {
+    this.#lastNumber = Math.max(this.#lastNumber, request.after ?? 0);
     if (this.#lastNumber >= lastRunNumber)
       throw new MarqueError('STORE_UNWRITABLE', `MemoryStorage has used up its ${lastRunNumber} run numbers: use a new store`);
     const number = ++this.#lastNumber;
@@ -57,6 +58,14 @@ export class MemoryStore implements Store {
       batches: async () => batches,
     } satisfies ConstructorParameters<typeof MemorySnapshot>[0];
     return Promise.resolve(new MemorySnapshot(source, this.#sql));
+  }
+
+  spill(): void {
+    // ends with the process
+  }
+
+  park(): null {
+    return null;
   }
 
   async close(): Promise<void> {

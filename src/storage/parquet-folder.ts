@@ -11,7 +11,7 @@ import { storePath, unfit } from './store-path.ts';
 export type Logs = Readonly<Record<TableName, DeltaLog>>;
 
 /** What may stand in the root of a store that is still being made. */
-const ours = new Set<string>([...tableNames, '_runs', 'open.sql']);
+const ours = new Set<string>([...tableNames, '_runs', 'open.sql', 'spill', 'spill.lock', '_damaged']);
 
 /**
  * The absolute path of a store's folder. Raises STORE_PATH for what cannot be one. Nothing is looked up.

@@ -1,50 +1,71 @@
 import { join } from 'node:path';
 import { type Connection, Database, quoteName } from '../duckdb.ts';
+import { MarqueError, messageOf, show } from '../error.ts';
+import type { Extent } from '../extent.ts';
+import { buffersOf } from '../record-rows.ts';
 import { columnsOf, type TableName, tableNames } from '../schema.ts';
+import { runNumberOf } from '../sid.ts';
 import { SqlSnapshot } from '../snapshot.ts';
 import { rawViewsSql, viewsSql } from '../sql.ts';
 import type { Batch, Snapshot, Statement } from '../store.ts';
+import { lapsedRuns } from './claims.ts';
 import { damagedSegment } from './damage.ts';
-import type { LogState, Segment } from './delta-log.ts';
+import { readCheckpoint } from './checkpoint.ts';
+import { type CheckpointFormat, DeltaLog } from './delta-log.ts';
+import { isThere } from './files.ts';
 import type { DuckDBLimits } from './limits.ts';
+import { patternOf } from './path-pattern.ts';
+import { highestRun, mayHold } from './pruning.ts';
+import type { Mortal } from './reopening.ts';
+import { SegmentChecks, type Segments } from './segment-checks.ts';
+import type { LogState, Segment } from './table-state.ts';
 
 /** Every table at one version of its log. `scopes` was taken first and `runs` last, so the others hold at least as much. */
 export type LogStates = Readonly<Record<TableName, LogState>>;
 
-/** Answers queries over a store's segments with a DuckDB that can reach nothing but the store's folder. */
-export class ParquetReader {
+/**
+ * Answers queries over a store's segments with a DuckDB that can reach nothing but the store's folder. Before a query only the segments are
+ * opened that it can depend on, and each is checked against the log the first time.
+ */
+export class ParquetReader implements Pick<CheckpointFormat, 'readCheckpoint'>, Mortal {
   readonly #folder: string;
   readonly #database: Database;
   readonly #connection: Connection;
   readonly #selects: Connection;
+  /** Of their own: while logs are read with them, the views are made. */
+  readonly #checkpoints: Connection;
+  readonly #checks: SegmentChecks;
+  /** What searches need: a file without rows, and the raw tables as views. */
+  readonly #tables: Promise<string>;
+  readonly #views: Promise<void>;
+  #isWhole = true;
 
-  private constructor(folder: string, database: Database, connection: Connection, selects: Connection) {
+  private constructor(folder: string, database: Database, connections: readonly [Connection, Connection, Connection]) {
     this.#folder = folder;
     this.#database = database;
-    this.#connection = connection;
-    this.#selects = selects;
+    [this.#connection, this.#selects, this.#checkpoints] = connections;
+    this.#checks = new SegmentChecks(folder);
+    this.#tables = this.#makeTables();
+    this.#views = this.#tables.then(() => this.#selects.script(viewsSql()));
+    this.#views.catch(() => (this.#isWhole = false)); // whoever needs them is told
   }
 
-  /** `states` are any states of the store: to make the views DuckDB has to look at a segment of each table. */
-  static async open(folder: string, limits: DuckDBLimits, states: LogStates): Promise<ParquetReader> {
-    const database = await Database.open({ ...limits, allowed: [...new Set([folder, pattern(folder)])] });
-    const connection = await database.connect();
-    const segments: Segments = (table) => states[table].segments.slice(0, 1);
+  static async open(folder: string, limits: DuckDBLimits): Promise<ParquetReader> {
+    const database = await Database.open({ ...limits, allowed: [...new Set([folder, patternOf(folder)])] });
     try {
-      // A view is bound when it is made, on this connection; each query binds it again, to the files of its own snapshot.
-      const { text, values } = pinning(folder, segments, null, null);
-      await connection.run(text, values);
-      await connection.script(`${rawViewsSql(sourceOf)}\n${viewsSql()}`);
-      return new ParquetReader(folder, database, connection, await database.connect());
+      return new ParquetReader(folder, database, [await database.connect(), await database.connect(), await database.connect()]);
     } catch (error) {
-      const explained = await explain(folder, segments, connection, error);
       await database.close();
-      throw explained;
+      throw error;
     }
   }
 
+  async readCheckpoint(path: string): Promise<string> {
+    return await readCheckpoint(this.#checkpoints, path);
+  }
+
   get isUsable(): boolean {
-    return this.#database.isUsable;
+    return this.#isWhole && this.#database.isUsable;
   }
 
   /**
@@ -53,21 +74,35 @@ export class ParquetReader {
    */
   snapshot(states: LogStates, unflushed: readonly Batch[]): Snapshot {
     const { scopes, runs } = states;
-    const pending = this.#pin(unflushed.filter(({ id }) => !scopes.has(id)));
+    const waiting = unflushed.filter(({ id }) => !scopes.has(id));
+    const pending = this.#pin(waiting);
+    let newestWaiting: number | undefined;
     const pendingRuns = this.#pin(unflushed.filter(({ id, tables }) => tables.runs !== undefined && !runs.has(id)));
     const committed = ({ batch }: Segment) => batch === null || scopes.has(batch);
-    const segments: Segments = (table) => {
+    const segmentsOf = (table: TableName): readonly Segment[] => {
       const all = states[table].segments;
       return table === 'scopes' || table === 'runs' ? all : all.filter(committed);
     };
+    const segments: Segments = new Map(tableNames.map((table) => [table, segmentsOf(table)]));
     return new SqlSnapshot({
       connection: this.#connection,
       selects: this.#selects,
-      before: [pinning(this.#folder, segments, pending, pendingRuns)],
+      before: async (extent, signal) => {
+        const needed = within(extent, segments);
+        await this.#check(needed, signal);
+        const example = await this.#tables;
+        return [pinning((table) => this.#pathsOf(needed, table) ?? [example], pending, pendingRuns)];
+      },
+      views: this.#views,
+      newestRun: (extent) => {
+        const newest = newestRun(within(extent, segments).get('scopes') ?? []);
+        return newest === null ? null : Math.max(newest, (newestWaiting ??= newestRunIn(waiting)));
+      },
+      lapsed: (live) => lapsedRuns(join(this.#folder, '_runs'), live),
       release: () => {
         for (const token of [pending, pendingRuns]) if (token !== null) this.#database.unpin(token);
       },
-      explain: (error) => explain(this.#folder, segments, this.#connection, error),
+      explain: (error) => this.#explain(segments, error),
     });
   }
 
@@ -78,23 +113,101 @@ export class ParquetReader {
   #pin(batches: readonly Batch[]): bigint | null {
     return batches.length === 0 ? null : this.#database.pin(batches);
   }
+
+  async #check(segments: Segments, signal: AbortSignal | undefined): Promise<void> {
+    try {
+      await this.#checks.check(segments, signal);
+    } catch (error) {
+      throw await this.#sinceRemoved(segments, error);
+    }
+  }
+
+  /** A view is bound when it is made, to a file without rows; each query binds it again, to the files of its own snapshot. */
+  async #makeTables(): Promise<string> {
+    const example = await writeExample(this.#connection, this.#database.temporaryFolder);
+    const { text, values } = pinning(() => [example], null, null);
+    for (const connection of [this.#connection, this.#selects]) await connection.run(text, values);
+    await this.#connection.script(rawViewsSql(sourceOf));
+    return example;
+  }
+
+  /** Null where there are none, though DuckDB reads at least one file a table. */
+  #pathsOf(segments: Segments, table: TableName): readonly string[] | null {
+    const paths = (segments.get(table) ?? []).map(({ name }) => patternOf(join(this.#folder, table, name)));
+    return paths.length === 0 ? null : paths;
+  }
+
+  async #explain(segments: Segments, error: unknown): Promise<unknown> {
+    const files = [...segments].flatMap(([table, all]) => all.map(({ name }) => join(table, name)));
+    const text = 'SELECT max(COLUMNS(*)) FROM read_parquet($1, hive_partitioning = false)';
+    const read = (file: string) => this.#connection.run(text, [patternOf(join(this.#folder, file))]);
+    return await this.#sinceRemoved(segments, await damagedSegment(this.#folder, files, error, read));
+  }
+
+  /** The error for a segment that is missing, in other words where that is no damage: where it has left the table since. */
+  async #sinceRemoved(segments: Segments, error: unknown): Promise<unknown> {
+    if (!(error instanceof MarqueError && error.code === 'STORE_DAMAGED')) return error;
+    const said = `${messageOf(error)} ${messageOf(error.cause)}`;
+    for (const [table, all] of segments) {
+      const named = all.find(({ name }) => said.includes(name));
+      if (named === undefined) continue;
+      const path = join(this.#folder, table, named.name);
+      if (await isThere(path)) return error;
+      const { segments: current } = await new DeltaLog(table, join(this.#folder, table), this).refresh();
+      if (current.some(({ name }) => name === named.name)) return error;
+      const what = `${show(path, 300)} is missing: this state of the store is older than the retention of a vacuum, which has removed the file`;
+      return new MarqueError('STORE_DAMAGED', `${what}. Ask for a later state`, { cause: error });
+    }
+    return error;
+  }
 }
 
-/** The segments of a state, by table. */
-type Segments = (table: TableName) => readonly Segment[];
+/** Those segments that can hold something of an extent. */
+function within(extent: Extent, segments: Segments): Segments {
+  return new Map(Array.from(segments, ([table, all]) => [table, all.filter(({ stats }) => mayHold(table, stats, extent))]));
+}
+
+/** The highest number of a run with rows in these segments: -1 where there are none, null where nobody knows. */
+function newestRun(segments: readonly Segment[]): number | null {
+  const highest = segments.map(({ stats }) => highestRun(stats));
+  return highest.reduce((a, b) => (a === null || b === null ? null : Math.max(a, b)), -1);
+}
+
+/** The highest number of a run with scopes in these batches; -1 where there are none. */
+function newestRunIn(batches: readonly Batch[]): number {
+  let newest = -1;
+  for (const { scopes } of batches.map(({ tables }) => tables)) {
+    if (scopes === undefined) continue;
+    const { values } = buffersOf(scopes, 0); // sid is the first column
+    for (let row = 0; row < scopes.numRows; row++) newest = Math.max(newest, Number(values[row]));
+  }
+  return newest === -1 ? -1 : runNumberOf(newest);
+}
 
 /**
  * Puts a connection into the state of a snapshot: one variable, which the views read, since each statement costs half a millisecond.
  * `runs` has unflushed batches of its own, for it is written after `scopes`.
  */
-function pinning(folder: string, segments: Segments, unflushed: bigint | null, unflushedRuns: bigint | null): Statement {
-  const paths = (table: TableName): string[] => segments(table).map(({ name }) => pattern(join(folder, table, name)));
+function pinning(
+  pathsOf: (table: TableName) => readonly string[],
+  unflushed: bigint | null,
+  unflushedRuns: bigint | null,
+): Statement {
   const fields = tableNames.map((table, index) => `'${table}': $${index + 1}::VARCHAR[]`);
   fields.push(`'unflushed': $${fields.length + 1}::BIGINT`, `'unflushed_runs': $${fields.length + 2}::BIGINT`);
-  return {
-    text: `SET VARIABLE snapshot = {${fields.join(', ')}}`,
-    values: [...tableNames.map(paths), unflushed, unflushedRuns],
-  };
+  const values = [...tableNames.map(pathsOf), unflushed, unflushedRuns];
+  return { text: `SET VARIABLE snapshot = {${fields.join(', ')}}`, values };
+}
+
+/** A file without rows that has the columns of every table, in a folder of the database's own: making one for each takes six times as long. */
+async function writeExample(connection: Connection, folder: string): Promise<string> {
+  const path = join(folder, 'example.parquet');
+  const columns = new Map(tableNames.flatMap((table) => columnsOf(table).map(([name]) => [name, `${table}.${quoteName(name)}`])));
+  const tables = tableNames.map((table) => `batch(NULL, '${table}') AS ${table}`);
+  await connection.run(`COPY (SELECT ${[...columns.values()].join(', ')} FROM ${tables.join(', ')}) TO $1 (FORMAT parquet)`, [
+    path,
+  ]);
+  return path;
 }
 
 /** A folder called `run=5` on the way to the store is just a folder: DuckDB would take it for the value of a column. */
@@ -105,15 +218,4 @@ function sourceOf(table: TableName): string {
   const unflushed = table === 'runs' ? 'unflushed_runs' : 'unflushed';
   return `${columns} FROM read_parquet(getvariable('snapshot').${table}, hive_partitioning = false)
     UNION ALL SELECT ${columns} FROM batch(getvariable('snapshot').${unflushed}, '${table}')`;
-}
-
-async function explain(folder: string, segments: Segments, connection: Connection, error: unknown): Promise<unknown> {
-  const files = tableNames.flatMap((table) => segments(table).map(({ name }) => join(table, name)));
-  const text = 'SELECT max(COLUMNS(*)) FROM read_parquet($1, hive_partitioning = false)';
-  return await damagedSegment(folder, files, error, (file) => connection.run(text, [pattern(join(folder, file))]));
-}
-
-/** DuckDB takes every path for a pattern, also in a list: `exp[1]` would find the files of a folder `exp1` beside it. */
-function pattern(path: string): string {
-  return path.replace(/[*?[]/g, '[$&]');
 }

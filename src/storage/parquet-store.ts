@@ -1,17 +1,28 @@
 import { join } from 'node:path';
-import { MarqueError, show } from '../error.ts';
+import { MarqueError, messageOf, show } from '../error.ts';
+import { rowsOf } from '../record-rows.ts';
 import type { TableName } from '../schema.ts';
 import { settled } from '../settled.ts';
 import { openSql } from '../sql.ts';
-import type { Batch, BatchId, Claim, ClaimRequest, Snapshot, Store } from '../store.ts';
-import { claimRun } from './claims.ts';
+import type { Batch, BatchId, Claim, ClaimRequest, ParkedBatch, Snapshot, Store, UnwrittenBatch } from '../store.ts';
+import { claimRun, diedAt, lapsedRuns } from './claims.ts';
+import type { Needs } from './delta-entry.ts';
+import type { CheckpointFormat } from './delta-log.ts';
+import { CurrentStates } from './current-states.ts';
 import { makeFolder } from './files.ts';
+import { type Estate, inherit, liveRunsOf } from './heir.ts';
+import { inLanes } from './lanes.ts';
 import type { DuckDBLimits } from './limits.ts';
+import { MemorySql } from './memory-sql.ts';
+import { mergeRun } from './merge-run.ts';
 import { createTables, folderPath, isStore, keepOpenSql, type Logs, logsIn } from './parquet-folder.ts';
-import type { LogStates, ParquetReader } from './parquet-reader.ts';
+import type { ParquetReader } from './parquet-reader.ts';
+import { checkPresent, pastStates } from './past-states.ts';
 import { Reopening } from './reopening.ts';
 import { childTables } from './scope-rows.ts';
 import type { SegmentWriter } from './segment-writer.ts';
+import { Spills, warn } from './spills.ts';
+import type { Tables } from './tables.ts';
 
 /**
  * A store as a folder of Delta Lake tables: immutable Parquet segments, and for each table a log that says which of them count.
@@ -19,30 +30,40 @@ import type { SegmentWriter } from './segment-writer.ts';
  */
 export class ParquetStore implements Store {
   readonly label: string;
+  readonly place: string;
   readonly #folder: string;
   readonly #limits: DuckDBLimits;
-  readonly #logs: Logs;
+  #logs: Logs;
+  #states: CurrentStates;
   readonly #underWay = new Set<Promise<unknown>>();
   /** Whoever only reads must not find a store that his own question has made. */
   #mayCreate = false;
   #exists = false;
   readonly #writer = new Reopening<SegmentWriter>();
+  #openedWriter: SegmentWriter | null = null;
   readonly #reader = new Reopening<ParquetReader>();
+  readonly #spills: Spills;
+  readonly #spillSql: MemorySql;
+  #inheritance: Promise<void> | null = null;
   #closed = false;
 
   /** Throws STORE_PATH for what cannot be a path of a folder. */
   constructor(folder: string, { memoryLimit, threads }: DuckDBLimits = {}) {
     this.#folder = folderPath(folder);
     this.#limits = { memoryLimit, threads };
-    this.#logs = logsIn(this.#folder);
+    this.#logs = this.#newLogs();
+    this.#states = new CurrentStates(this.#logs);
+    this.#spills = new Spills(join(this.#folder, 'spill'));
+    this.#spillSql = new MemorySql(this.#limits, (live) => lapsedRuns(this.#claims, live));
     this.label = `ParquetStorage(${show(folder, 300)})`;
+    this.place = this.#folder;
   }
 
   async claim(request: ClaimRequest): Promise<Claim> {
     return await this.#use(async () => {
       await this.#logs.scopes.checkPlace();
       await isStore(this.#folder, this.#logs); // refuses what cannot become one, before anything is put there
-      const claim = await claimRun(join(this.#folder, '_runs'), request);
+      const claim = await claimRun(this.#claims, request);
       this.#mayCreate = true;
       return claim;
     });
@@ -53,58 +74,159 @@ export class ParquetStore implements Store {
    * attempt before has done is not done again.
    */
   async write(batch: Batch): Promise<void> {
-    const { id } = batch;
-    checkId(id);
+    checkId(batch.id);
     await this.#use(async () => {
       await this.#logs.scopes.checkPlace(); // another store's segments must not be added to what is known of this one
       this.#mayCreate = true;
-      const writer = await this.#writer.get(() => this.#openWriter());
-      const states = await this.#refresh();
-      const tables = (Object.keys(batch.tables) as TableName[]).filter((table) => (batch.tables[table]?.numRows ?? 0) > 0);
-      const segments = await writer.write(
-        batch,
-        tables.filter((table) => !states[table].has(id)),
-      );
-      const append = async (table: TableName, needs?: Readonly<Record<string, number>>): Promise<number> =>
-        await this.#logs[table].append(id, segments.get(table) ?? null, needs);
-
-      const needs = Object.fromEntries(
-        await settled(
-          childTables.map(async (table) => [table, tables.includes(table) ? await append(table) : states[table].version]),
-        ),
-      );
-      await append('scopes', needs);
-      if (tables.includes('runs')) await append('runs');
+      this.#inheritance ??= inherit(this.#estate());
+      await this.#inheritance;
+      await this.#write(batch);
     });
   }
 
   async snapshot(unflushed: readonly Batch[]): Promise<Snapshot> {
     return await this.#use(async () => {
       await this.#logs.scopes.checkPlace();
-      if (!this.#exists) await this.#requireStore();
-      const states = await this.#refresh();
-      const reader = await this.#reader.get(() => this.#openReader(states));
-      return reader.snapshot(states, unflushed);
+      const spilled = await this.#spills.batches(); // before the logs: what has gone from there is in them
+      if (!this.#exists) {
+        // Of a process that ended before its first flush a spill is all there is, and who only reads must not make tables of it.
+        const isSpillOnly = spilled.length > 0 && !this.#mayCreate && !(await isStore(this.#folder, this.#logs));
+        if (isSpillOnly) return await this.#spillSql.snapshot([...spilled, ...unflushed]);
+        await this.#requireStore();
+      }
+      const opening = this.#reader.get(() => this.#openReader()); // while the logs are read
+      opening.catch(() => undefined); // whoever waits for it is told
+      const states = await this.#states.refresh();
+      return (await opening).snapshot(states, [...spilled, ...unflushed]);
     });
+  }
+
+  /** What can be read of the store as it was at a version, or at a time. */
+  async past(point: number | Date): Promise<Snapshot> {
+    return await this.#use(async () => {
+      await this.#logs.scopes.checkPlace();
+      await this.#requireStore();
+      const past = await pastStates(this.#folder, this.#logs, point);
+      await checkPresent(this.#folder, past, await this.#states.refresh());
+      const reader = await this.#reader.get(() => this.#openReader());
+      return reader.snapshot(past, []);
+    });
+  }
+
+  /** Hands the tables to whoever looks after them. The store has to be there, and is written. */
+  async maintain<T>(job: (tables: Tables) => Promise<T>): Promise<T> {
+    return await this.#use(async () => {
+      await this.#logs.scopes.checkPlace();
+      await this.#requireStore();
+      this.#inheritance ??= inherit(this.#estate());
+      await this.#inheritance;
+      const tables = await this.#tables();
+      const result = await job(tables);
+      this.#inBackground(() => this.#checkpoint(tables.writer));
+      return result;
+    });
+  }
+
+  /** Hands the logs to whoever needs nothing else: DuckDB is not loaded, and nothing written by this. The store has to be there. */
+  async inspect<T>(job: (folder: string, logs: Logs) => Promise<T>): Promise<T> {
+    return await this.#use(async () => {
+      await this.#logs.scopes.checkPlace();
+      await this.#requireStore();
+      return await job(this.#folder, this.#logs);
+    });
+  }
+
+  /** Hands the files to whoever takes them in whatever state they are. What this object knows of them it learns anew afterwards. */
+  async apart<T>(job: (folder: string, limits: DuckDBLimits) => Promise<T>): Promise<T> {
+    return await this.#use(async () => {
+      try {
+        return await job(this.#folder, this.#limits);
+      } finally {
+        this.#logs = this.#newLogs();
+        this.#states = new CurrentStates(this.#logs);
+        this.#exists = false;
+      }
+    });
+  }
+
+  spill(batches: readonly UnwrittenBatch[]): void {
+    this.#spills.writeSync(batches);
+  }
+
+  park({ id, rows }: UnwrittenBatch): ParkedBatch | null {
+    return 'read' in rows ? rows : this.#spills.parkSync(id, rows);
   }
 
   async close(): Promise<void> {
     this.#closed = true;
-    await Promise.allSettled(this.#underWay);
-    await settled([this.#writer.close(), this.#reader.close()]);
+    while (this.#underWay.size > 0) await Promise.allSettled(this.#underWay); // a write leaves work in the background
+    await settled([this.#writer.close(), this.#reader.close(), this.#spillSql.close()]);
   }
 
-  /** `scopes` first: a batch that it has is then in the other tables as well. `runs` last, for it is written last. */
-  async #refresh(): Promise<LogStates> {
-    const logs = this.#logs;
-    const scopes = await logs.scopes.refresh();
-    const [artifacts, tags, logMessages, edges] = await Promise.all([
-      logs.artifacts.refresh(),
-      logs.tags.refresh(),
-      logs.logs.refresh(),
-      logs.edges.refresh(),
-    ]);
-    return { scopes, artifacts, tags, logs: logMessages, edges, runs: await logs.runs.refresh() };
+  async #write(batch: Batch): Promise<void> {
+    const { id } = batch;
+    const writer = await this.#writer.get(() => this.#openWriter());
+    const states = await this.#states.refresh();
+    const tables = (Object.keys(batch.tables) as TableName[]).filter((table) => (batch.tables[table]?.numRows ?? 0) > 0);
+    const segments = await writer.write(
+      batch,
+      tables.filter((table) => !states[table].has(id)),
+    );
+    const append = async (table: TableName, needs?: Needs): Promise<number> =>
+      await this.#logs[table].append(id, segments.get(table) ?? null, needs);
+
+    const needs = Object.fromEntries(
+      await settled(
+        childTables.map(async (table) => [table, tables.includes(table) ? await append(table) : states[table].version]),
+      ),
+    );
+    await append('scopes', needs);
+    if (tables.includes('runs')) await append('runs');
+    writer.committed(id);
+    this.#inBackground(() => this.#checkpoint(writer));
+    const { runs } = batch.tables;
+    const hasEnded = runs !== undefined && [...rowsOf('runs', runs)].some(({ event }) => event === 'ended');
+    if (hasEnded) this.#inBackground(() => this.#mergeRun(id));
+  }
+
+  /** Nobody waits for it but `close`, and no run fails for it. */
+  async #mergeRun({ writer: ended }: BatchId): Promise<void> {
+    try {
+      await mergeRun(await this.#tables(), ended.slice(0, ended.lastIndexOf('/')));
+    } catch (error) {
+      warn(`the segments of a run that has ended stay small, until ${this.label} is compacted: ${messageOf(error)}`);
+    }
+  }
+
+  async #tables(): Promise<Tables> {
+    const writer = await this.#writer.get(() => this.#openWriter());
+    return {
+      folder: this.#folder,
+      logs: this.#logs,
+      writer,
+      states: () => this.#states.refresh(),
+      write: (batch) => this.#write(batch),
+    };
+  }
+
+  #newLogs(): Logs {
+    return logsIn(this.#folder, { readCheckpoint: async (path) => (await this.#anyReader()).readCheckpoint(path) });
+  }
+
+  #estate(): Estate {
+    return {
+      spills: this.#spills,
+      write: (batch) => this.#write(batch),
+      liveRuns: async () => {
+        const writer = await this.#writer.get(() => this.#openWriter());
+        return liveRunsOf(await writer.openEvents((await this.#logs.runs.refresh()).segments));
+      },
+      diedAt: ({ number, uuid }) => diedAt(this.#claims, number, uuid),
+    };
+  }
+
+  get #claims(): string {
+    return join(this.#folder, '_runs');
   }
 
   /** Makes the store if it is not there. */
@@ -114,7 +236,10 @@ export class ParquetStore implements Store {
     const [{ SegmentWriter }, { quoteText }] = await Promise.all([import('./segment-writer.ts'), import('../duckdb.ts')]);
     const writer = await SegmentWriter.open(this.#folder, this.#limits);
     try {
+      this.#openedWriter = writer;
       if (!exists) await createTables(this.#logs, async (table) => await writer.writeEmpty(table));
+      for (const log of Object.values(this.#logs)) await log.upgrade();
+      await this.#checkpoint(writer); // open.sql begins with one
       await keepOpenSql(this.#folder, openSql(quoteText(this.#folder)));
     } catch (error) {
       await writer.close();
@@ -124,9 +249,26 @@ export class ParquetStore implements Store {
     return writer;
   }
 
-  async #openReader(states: LogStates): Promise<ParquetReader> {
+  async #openReader(): Promise<ParquetReader> {
     const { ParquetReader } = await import('./parquet-reader.ts');
-    return await ParquetReader.open(this.#folder, this.#limits, states);
+    return await ParquetReader.open(this.#folder, this.#limits);
+  }
+
+  /** What is open already reads a checkpoint as well. */
+  async #anyReader(): Promise<Pick<CheckpointFormat, 'readCheckpoint'>> {
+    const writer = this.#openedWriter;
+    return writer?.isUsable === true ? writer : await this.#reader.get(() => this.#openReader());
+  }
+
+  async #checkpoint(writer: SegmentWriter): Promise<void> {
+    await inLanes(Object.values(this.#logs), (log) => log.checkpoint(writer));
+  }
+
+  /** Work that makes later work cheaper, and that whoever comes next does where it fails. `close` waits for it. */
+  #inBackground(job: () => Promise<void>): void {
+    const running = job().catch(() => undefined);
+    this.#underWay.add(running);
+    void running.finally(() => this.#underWay.delete(running));
   }
 
   async #requireStore(): Promise<void> {

@@ -1,14 +1,15 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Connection, Database, quoteName } from '../duckdb.ts';
-import { columnsOf, type TableName } from '../schema.ts';
+import { columnsOf, type Row, type TableName } from '../schema.ts';
 import { settled } from '../settled.ts';
-import type { Batch, BatchId, SqlValue } from '../store.ts';
+import type { Batch, BatchId, Result, SqlValue } from '../store.ts';
 import { readCheckpoint, writeCheckpointSql } from './checkpoint.ts';
 import { fingerprint } from './checksum.ts';
 import { checkSegments } from './damage.ts';
 import type { CheckpointFormat } from './delta-log.ts';
-import { publish, publishIfAbsent, temporaryBeside } from './files.ts';
+import { isThere, publish, publishIfAbsent, temporaryBeside } from './files.ts';
+import { eventColumns, eventsIn } from './heir.ts';
 import type { DuckDBLimits } from './limits.ts';
 import { patternOf } from './path-pattern.ts';
 import { emptySegment, mergedName, type SegmentFile, segmentName } from './segment.ts';
@@ -51,8 +52,11 @@ export class SegmentWriter implements CheckpointFormat {
     try {
       const written = tables.map(async (table): Promise<[TableName, SegmentFile]> => {
         const key = keyOf(batch.id, table);
-        const segment =
-          this.#written.get(key) ?? (await this.#copy(table, segmentName(batch.id), publish, 'batch($1, $2)', [token, table]));
+        const before = this.#written.get(key);
+        const isLeft = before !== undefined && (await isThere(join(this.#folder, table, before.name)));
+        const segment = isLeft
+          ? before
+          : await this.#copy(table, segmentName(batch.id), publish, 'batch($1, $2)', [token, table]);
         this.#written.set(key, segment);
         return [table, segment];
       });
@@ -81,13 +85,28 @@ export class SegmentWriter implements CheckpointFormat {
     await checkSegments(join(this.#folder, table), segments);
     const paths = segments.map(({ name }) => patternOf(join(this.#folder, table, name)));
     const runs = withoutRuns.map(BigInt);
-    const runNumber = table === 'runs' ? 'run_number' : 'sid // 4294967296';
+    const runNumber = runNumberIn(table);
     const source = `read_parquet($1, hive_partitioning = false)
       WHERE ${runNumber} NOT IN (SELECT unnest($2::BIGINT[])) OR ${runNumber} IS NULL`;
     const merged = await this.#copy(table, mergedName(), publish, source, [paths, runs]);
     if (merged.rows !== 0) return merged;
     await rm(join(this.#folder, table, merged.name), { force: true });
     return null;
+  }
+
+  /** The events in these segments of the table `runs`, of runs whose latest start is not before their latest end. */
+  async openEvents(segments: readonly SegmentFile[]): Promise<readonly Row<'runs'>[]> {
+    const paths = segments.map(({ name }) => patternOf(join(this.#folder, 'runs', name)));
+    const events = await this.#connection.run(
+      `SELECT ${eventColumns} FROM read_parquet($1, hive_partitioning = false)
+      WHERE run_number IN (
+        SELECT run_number FROM read_parquet($1, hive_partitioning = false) GROUP BY run_number
+        HAVING max(happened_at) FILTER (event IN ('started', 'resumed'))
+          >= coalesce(max(happened_at) FILTER (event NOT IN ('started', 'resumed')), '-infinity')
+      )`,
+      [paths],
+    );
+    return eventsIn(events);
   }
 
   /** Makes sure that a table has its segment without rows. */
@@ -102,6 +121,18 @@ export class SegmentWriter implements CheckpointFormat {
     const copy = await this.#copy(table, mergedName(), publish, 'read_parquet($1, hive_partitioning = false)', [patternOf(path)]);
     await rm(join(this.#folder, table, copy.name), { force: true });
     return { ...copy, name, ...(await fingerprint(path)) };
+  }
+
+  /** One SELECT of ours over segments of a table, which `$1` lists. */
+  async ask(text: string, table: TableName, names: readonly string[], values: readonly SqlValue[] = []): Promise<Result> {
+    const paths = names.map((name) => patternOf(join(this.#folder, table, name)));
+    return await this.#connection.run(text, [paths, ...values]);
+  }
+
+  /** The numbers of the runs that have rows in a segment, in order. */
+  async runsIn(table: TableName, name: string): Promise<readonly number[]> {
+    const text = `SELECT DISTINCT ${runNumberIn(table)} AS number FROM read_parquet($1, hive_partitioning = false) WHERE number IS NOT NULL ORDER BY number`;
+    return (await this.ask(text, table, [name])).values[0] as number[];
   }
 
   async readCheckpoint(path: string): Promise<string> {
@@ -138,6 +169,11 @@ export class SegmentWriter implements CheckpointFormat {
       throw unwritable(this.#folder, error);
     }
   }
+}
+
+/** SQL for the run that a row belongs to. */
+function runNumberIn(table: TableName): string {
+  return table === 'runs' ? 'run_number' : 'sid // 4294967296';
 }
 
 function keyOf({ writer, number }: BatchId, table: TableName | ''): string {

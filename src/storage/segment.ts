@@ -38,6 +38,11 @@ export function mergedName(): string {
   return `${randomUUID()}.merged.parquet`;
 }
 
+/** Whether a name is one that {@link mergedName} gives. */
+export function isMergedName(name: string): boolean {
+  return /^[0-9a-f-]{36}\.merged\.parquet$/.test(name);
+}
+
 /** The batch that a segment holds, by its name; null where it holds rows of several, or none. */
 export function batchOf(name: string): BatchId | null {
   const [, writer, epoch, number] = /^([A-Za-z0-9_-]+)-(\d+)-(\d+)(?:\.[0-9a-f]{8})?\.parquet$/.exec(name) ?? [];

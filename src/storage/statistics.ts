@@ -1,8 +1,12 @@
-import { columnsOf, type ColumnType, type TableName } from '../schema.ts';
+import { columnsOf, type ColumnType, type TableName, tableNames } from '../schema.ts';
 import type { Range, Stats } from './segment.ts';
 
 /** The columns by which segments are left out of a query before they are opened. */
 const pruning = new Set(['sid', 'flow', 'run', 'step', 'status', 'started_at', 'logged_at', 'run_number', 'slug', 'happened_at']);
+
+const pruningColumns = Object.fromEntries(
+  tableNames.map((table) => [table, columnsOf(table).filter(([name]) => pruning.has(name))]),
+) as unknown as Readonly<Record<TableName, ReturnType<typeof columnsOf>>>;
 
 /**
  * The ranges of a table's columns from what DuckDB's `COPY … (RETURN_STATS)` says of a file: texts by column and kind. Long texts
@@ -55,8 +59,7 @@ export function parseStats(table: TableName, text: unknown): { readonly rows: nu
     Bag,
   ];
   const stats: Record<string, Range> = {};
-  for (const [name, type] of columnsOf(table)) {
-    if (!pruning.has(name)) continue;
+  for (const [name, type] of pruningColumns[table]) {
     const min = fromJson(type, minValues[name]);
     const max = fromJson(type, maxValues[name]);
     const nulls = nullCount[name];

@@ -1,92 +1,83 @@
-import { MarqueError, show } from '../error.ts';
+import { writeSync } from 'node:fs';
+import { MarqueError, messageOf, show } from '../error.ts';
+import { onExit } from '../exit.ts';
 import { withDefaults } from '../options.ts';
 import { type CurrentRun, planSearch, type SearchOptions } from '../plan.ts';
 import { Query } from '../query.ts';
+import { Queue } from '../queue.ts';
 import { Scope } from '../scope.ts';
+import { settled } from '../settled.ts';
 import { slugDraws } from '../slug.ts';
-import { SqlQuery, statementOf } from '../sql-query.ts';
+import type { SqlQuery } from '../sql-query.ts';
 import type { StepLike } from '../step.ts';
 import type { Batch, Snapshot, Store } from '../store.ts';
-import { type FlushPolicy, Writer } from '../writer.ts';
+import { type Durability, type FlushPolicy, Writer } from '../writer.ts';
+import type { Destination } from './bring-in.ts';
+import type { RunChoice } from './chosen-runs.ts';
+import type { ExportOptions, ExportResult, ExportSource } from './export.ts';
+import type { PythonImport } from './import-python.ts';
+import { History } from './history.ts';
 import { checkLimits, type DuckDBLimits } from './limits.ts';
+import { canonicalPath } from './lock.ts';
+import type { MergeResult } from './merge.ts';
 
 /** What every storage takes. */
 export interface StorageOptions extends DuckDBLimits {
   /** When finished scopes leave memory for the store: at 10,000 scopes, 32 MiB or 500 ms, whichever comes first. */
   readonly flush?: Partial<FlushPolicy> | undefined;
+  /**
+   * `every-scope`: no step follows another, on its place of the concurrency, before the other's scope is durable; steps that run at the
+   * same time share a flush. Default `window`: what has ended is durable when `flush` says so, at the latest.
+   */
+  readonly durability?: Durability | undefined;
 }
 
 /**
  * A run history. Flows write to it; `search` and `sql` read it, also without any flow, and see what the flows of this process
  * have finished but not yet flushed. Opens on first use; `close` it, or declare it with `await using`.
  */
-export abstract class Storage implements AsyncDisposable {
+export abstract class Storage extends History implements AsyncDisposable {
   readonly #store: Store;
   readonly #policy: FlushPolicy;
+  readonly #durability: Durability;
   readonly #writers = new Set<Writer>();
   readonly #ended = new Set<Writer>(); // of #writers, those whose run is over: they leave with their last rows
   readonly #snapshots = new Set<Snapshot>();
+  readonly #queries = new WeakSet<object>(); // that sql`…` has made
+  readonly #imports = new Queue(1);
+  readonly #limits: DuckDBLimits;
   #closing: Promise<void> | null = null;
   #takesRows = true;
+  #offExit: () => void = () => {};
 
   constructor(store: Store, options: StorageOptions = {}) {
+    super();
     checkLimits(options);
     this.#store = store;
+    this.#limits = { memoryLimit: options.memoryLimit, threads: options.threads };
     this.#policy = withDefaults<FlushPolicy>({ scopes: 10_000, bytes: 32 * 2 ** 20, ms: 500 }, options.flush ?? {});
+    this.#durability = options.durability ?? 'window';
+    if (!['window', 'every-scope'].includes(this.#durability)) {
+      throw new MarqueError('OPTION_INVALID', `durability is ${show(this.#durability)}: give 'window' or 'every-scope'`);
+    }
     for (const [name, value] of Object.entries(this.#policy)) {
       if (typeof value === 'number' && value >= 1) continue;
       throw new MarqueError('OPTION_INVALID', `flush option ${name} is ${show(value)}: give a number of at least 1`);
     }
   }
 
-  /**
-   * Finds scopes by a glob over their ids `flow.step.run.path`, or by step. Newest first; by default those of the most recent
-   * run that has a match. Nothing happens until the query is iterated or awaited.
-   */
-  search(target: string | StepLike, options: SearchOptions = {}): Query {
-    return this.searchFrom(null, target, options);
-  }
-
-  /**
-   * One SELECT over the views `scopes`, `tags`, `artifacts`, `logs`, `edges` and `runs`, every value bound:
-   *
-   * ```ts
-   * await storage.sql<{ step: string; n: number }>`SELECT step, count(*) AS n FROM scopes WHERE run = ${run} GROUP BY step`;
-   * ```
-   *
-   * A number is bound as DOUBLE, which `LIMIT ${10}` takes. Where SQL wants a whole number, bind a bigint: `range(${10n})`.
-   * Functions that DuckDB can crash in are refused, and casts to VARIANT.
-   *
-   * @throws MarqueError `SQL_INVALID` for what cannot be run, `STORE_DAMAGED` where a file of the store cannot be read,
-   * `DATABASE_FAILED` where DuckDB fails, and `STORE_CLOSED` where the storage is closed meanwhile.
-   */
-  sql<Row extends object = Record<string, unknown>>(strings: TemplateStringsArray, ...values: readonly unknown[]): SqlQuery<Row> {
-    return new SqlQuery<Row>(() => this.#snapshot(), statementOf(strings, values));
-  }
-
-  /**
-   * The scope with an id: its last attempt, or the n-th with `id#n`. Throws `SCOPE_UNKNOWN`.
-   */
-  async load(id: string): Promise<Scope> {
-    const [, position = '', attempt] = /^([^#]*)(?:#(\d+))?$/.exec(id) ?? [];
-    if (/^[\p{L}\p{M}\p{N}_-]+(\.[\p{L}\p{M}\p{N}_~-]+){3}$/u.test(position)) {
-      const found = this.search(position, { runs: 'all', status: ['ok', 'error', 'retried', 'skipped'] });
-      for await (const scope of found) if (attempt === undefined || scope.attempt === Number(attempt)) return scope;
-    }
-    throw new MarqueError(
-      'SCOPE_UNKNOWN',
-      `there is no scope ${show(id)} in ${this.toString()}: ids(pattern) lists those there are`,
-    );
-  }
-
-  /** The ids of all scopes of all runs that match a glob, newest first. */
-  ids(pattern = '*'): Promise<string[]> {
-    return this.search(pattern, { runs: 'all' }).ids();
+  override sql<Row extends object = Record<string, unknown>>(
+    strings: TemplateStringsArray,
+    ...values: readonly unknown[]
+  ): SqlQuery<Row> {
+    const query = super.sql<Row>(strings, ...values);
+    this.#queries.add(query);
+    return query;
   }
 
   /** When it resolves, everything that had finished before the call is durable. Rejects if that failed; another flush tries again. */
   async flush(): Promise<void> {
-    await Promise.all([...this.#writers].map((writer) => this.#flush(writer)));
+    await Promise.all([...this.#writers].map((writer) => this.flushRun(writer)));
   }
 
   /**
@@ -98,11 +89,65 @@ export abstract class Storage implements AsyncDisposable {
     return this.#closing;
   }
 
+  /**
+   * Writes scopes into one file, one row each, with their tags, artifacts and logs as lists; or one view, or the answer to a query:
+   *
+   * ```ts
+   * await storage.export('history.parquet');
+   * await storage.export('losses.csv', { query: storage.sql`SELECT run, value FROM tags WHERE content = 'loss'` });
+   * ```
+   *
+   * The extension says the format: `.parquet`, `.arrow`, `.arrows`, `.csv`, `.jsonl`, or `.duckdb` for a store of the whole. The file appears
+   * when it is whole, in a folder that is made if need be; until then its rows take room in the system's temporary folder as well.
+   *
+   * @throws MarqueError `OPTION_INVALID`, `SQL_INVALID`, `STORE_PATH` where there is a file already and `overwrite` is not said, or inside the
+   * store; `STORE_UNWRITABLE`, `STORE_DAMAGED`.
+   */
+  async export(path: string, options: ExportOptions = {}): Promise<ExportResult> {
+    this.#checkOpen();
+    if (options.query !== undefined && !this.#queries.has(options.query)) {
+      throw new MarqueError('OPTION_INVALID', `query is ${show(options.query)}: give one that this storage's sql\`…\` has made`);
+    }
+    const { exportStore } = await import('./export.ts');
+    return await this.#unlessClosed(exportStore(this.#asSource(), path, options));
+  }
+
+  /**
+   * Copies the runs of another storage into this one, of any kind, with everything that belongs to them. They get new run numbers, and
+   * keep their slugs where these are free; the event `started` of each then says in its details where it comes from, as `origin`.
+   * Runs that are here already, by uuid, and runs that have not ended are skipped and named. Killed at any moment, it is simply called
+   * again. A scope's reference to a run that is neither here nor copied is lost.
+   *
+   * @throws MarqueError `OPTION_INVALID` for a storage of the same store; whatever reading the other or writing this one raises.
+   */
+  async merge(other: Storage, options: RunChoice = {}): Promise<MergeResult> {
+    this.#checkOpen();
+    if (!(other instanceof Storage)) throw new MarqueError('OPTION_INVALID', `${show(other)} is no storage: merge takes one`);
+    const [{ mergeRuns }, { checkRunChoice }] = await Promise.all([import('./merge.ts'), import('./chosen-runs.ts')]);
+    checkRunChoice(options);
+    const [here, there] = [this.#store.place, other.#store.place];
+    const isSame = here !== undefined && there !== undefined && (await canonicalPath(here)) === (await canonicalPath(there));
+    if (other === this || isSame) throw new MarqueError('OPTION_INVALID', `${this} cannot be merged into itself`);
+    return await this.#alone(() => mergeRuns(this.#asDestination(), other.#asSource(), options));
+  }
+
+  /**
+   * Copies the runs of a store of the original marque, the Python package: the `.parquet` file of its PolarsStorage or the folder of its
+   * JsonStorage. `notes` says what those do not hold or could not be taken over. What was imported before is skipped.
+   *
+   * @throws MarqueError `STORE_PATH` for anything else, `STORE_DAMAGED` for a file that cannot be read.
+   */
+  async importPython(path: string): Promise<PythonImport> {
+    this.#checkOpen();
+    const { importPython } = await import('./import-python.ts');
+    return await this.#alone(() => importPython(this.#asDestination(), path, this.#limits));
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
 
-  toString(): string {
+  override toString(): string {
     return this.#store.label;
   }
 
@@ -128,7 +173,17 @@ export abstract class Storage implements AsyncDisposable {
   async begin(flow: string, uuid: string, onFailure: (message: string) => void): Promise<Writer> {
     this.#checkOpen();
     const claim = await this.#store.claim({ uuid, flow, drawSlug: slugDraws() });
-    const writer = new Writer((batch) => this.#write(batch), claim, uuid, flow, this.#policy, onFailure);
+    const writer = new Writer({
+      claim,
+      uuid,
+      flow,
+      policy: this.#policy,
+      durability: this.#durability,
+      write: (batch) => this.#write(batch),
+      park: (batch) => this.#store.park(batch),
+      onFailure,
+    });
+    if (this.#writers.size === 0) this.#offExit = onExit(() => this.#spill());
     this.#writers.add(writer);
     return writer;
   }
@@ -136,20 +191,75 @@ export abstract class Storage implements AsyncDisposable {
   /** @internal Flushes the last rows of a run. If that fails the writer stays, so that `flush` can try again. */
   async end(writer: Writer): Promise<void> {
     this.#ended.add(writer);
-    await this.#flush(writer);
+    await this.flushRun(writer);
   }
 
-  async #flush(writer: Writer): Promise<void> {
+  /** @internal What a run has recorded so far is durable when it resolves. */
+  async flushRun(writer: Writer): Promise<void> {
     await writer.flush();
     if (!this.#ended.delete(writer)) return;
     this.#writers.delete(writer);
+    if (this.#writers.size === 0) this.#offExit();
     await writer.claim.release();
+  }
+
+  /** Called when the process ends with runs that have not: what is in memory only goes to where the next process finds it. */
+  #spill(): void {
+    for (const writer of this.#writers) {
+      try {
+        this.#store.spill(writer.unwritten());
+      } catch (error) {
+        // Nobody is left to be told but who reads what the process has printed.
+        writeSync(2, `${this} could not keep the last rows of run ${writer.claim.slug}: ${messageOf(error)}\n`);
+      }
+    }
+  }
+
+  /** One at a time, so that what one brings in the next one finds. */
+  async #alone<T>(job: () => Promise<T>): Promise<T> {
+    return await this.#unlessClosed(this.#imports.add(job));
+  }
+
+  /** Closing stops it, which shows in many ways. */
+  async #unlessClosed<T>(running: Promise<T>): Promise<T> {
+    try {
+      return await running;
+    } catch (error) {
+      throw this.#closing === null ? error : this.#closedError();
+    }
+  }
+
+  #asSource(): ExportSource {
+    return { label: this.toString(), place: this.#store.place, limits: this.#limits, snapshot: () => this.#snapshot() };
+  }
+
+  #asDestination(): Destination {
+    return {
+      claim: (request) => this.#store.claim(request),
+      write: (batch) => this.#write(batch),
+      snapshot: async () => {
+        try {
+          return await this.#snapshot();
+        } catch (error) {
+          if (error instanceof MarqueError && error.code === 'STORE_PATH') return null; // not there yet; claiming a run tells if it cannot be
+          throw error;
+        }
+      },
+    };
+  }
+
+  protected override openSnapshot(): Promise<Snapshot> {
+    return this.#snapshot();
   }
 
   async #snapshot(): Promise<Snapshot> {
     this.#checkOpen();
     const unflushed: readonly (readonly Batch[])[] = await Promise.all([...this.#writers].map((writer) => writer.unflushed()));
-    const snapshot = await this.#store.snapshot(unflushed.flat());
+    return await this.ending(await this.#store.snapshot(unflushed.flat()));
+  }
+
+  /** A snapshot that ends with this storage, where it is not released before. */
+  protected async ending(snapshot: Snapshot): Promise<Snapshot> {
     if (!this.#takesRows) {
       await snapshot.release();
       throw this.#closedError(); // nobody would stop what is asked of it now
@@ -159,6 +269,7 @@ export abstract class Storage implements AsyncDisposable {
       find: (search) => snapshot.find(search),
       read: (sids) => snapshot.read(sids),
       select: (statement) => snapshot.select(statement),
+      stage: (statement) => snapshot.stage(statement),
       release: async () => {
         this.#snapshots.delete(snapshot);
         await snapshot.release();
@@ -172,12 +283,13 @@ export abstract class Storage implements AsyncDisposable {
   }
 
   async #close(): Promise<void> {
-    const writers = [...this.#writers];
     try {
       await this.flush();
     } finally {
       this.#takesRows = false; // a flow that still runs fails, rather than to find its rows gone
-      await Promise.all(writers.map((writer) => writer.claim.release()));
+      // A run that goes on without its storage will never be recorded to end, unless rows of it are left that a spill may still save.
+      const writers = [...this.#writers];
+      await settled(writers.map((writer) => writer.claim.release({ abandoned: writer.unwritten().length === 0 })));
       await Promise.all([...this.#snapshots].map((snapshot) => snapshot.release()));
       await this.#store.close();
     }

@@ -1,7 +1,8 @@
 import { MarqueError, show } from '../error.ts';
+import type { TableName } from '../schema.ts';
 import type { BatchId } from '../store.ts';
 import { damagedEntry, type DeltaActions } from './delta-actions.ts';
-import { deltaProtocol, formatVersion } from './delta-entry.ts';
+import { deltaProtocol, formatVersion, type Needs } from './delta-entry.ts';
 import { batchOf, type SegmentFile } from './segment.ts';
 
 /** A table at one version of its log. It never changes. */
@@ -11,6 +12,11 @@ export interface LogState {
   readonly segments: readonly Segment[];
   /** Whether a batch has been committed: its writer's batches are, in the order of their numbers. */
   readonly has: (id: BatchId) => boolean;
+  /**
+   * The versions of other tables that its reader has to have: the highest that any version named, as far as versions were read. Checkpoints
+   * do not name any.
+   */
+  readonly needs: Needs;
 }
 
 export interface Segment extends SegmentFile {
@@ -26,6 +32,7 @@ export class TableState {
   /** The latest batch of each writer stands for those before it. */
   readonly #batches = new Map<string, number>();
   readonly #tombstones = new Map<string, number>();
+  #needs: Needs = {};
   #captured: LogState | null = null;
   /** The last version that is in it; -1 before the first. */
   version = -1;
@@ -80,6 +87,7 @@ export class TableState {
         version: this.version,
         segments: [...this.#segments.values()],
         has: ({ writer, number }) => number <= (batches.get(writer) ?? 0),
+        needs: this.#needs,
       };
     }
     return this.#captured;
@@ -94,6 +102,9 @@ export class TableState {
     for (const segment of actions.added) {
       this.#segments.set(segment.name, { ...segment, batch: batchOf(segment.name) });
       this.#tombstones.delete(segment.name);
+    }
+    for (const [table, needed] of Object.entries(actions.needs) as [TableName, number][]) {
+      if (needed > (this.#needs[table] ?? -1)) this.#needs = { ...this.#needs, [table]: needed };
     }
     this.metaData = actions.metaData ?? this.metaData;
     this.committedAt = Math.max(this.committedAt, actions.committedAt ?? 0);

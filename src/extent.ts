@@ -1,0 +1,115 @@
+import { type Glob, literalStart } from './glob.ts';
+import { type TableName, tableNames } from './schema.ts';
+import type { Search } from './search.ts';
+import { lastOrdinal, lastRunNumber, runNumberOf, sidOf } from './sid.ts';
+
+/**
+ * The part of a store that an answer can depend on: rows of these tables that pass every predicate. Whoever answers may leave out
+ * any other row, and need not. A predicate says nothing about a table without its column, and no null passes one.
+ */
+export interface Extent {
+  readonly tables: ReadonlySet<TableName>;
+  /** Keys of scopes, ascending and apart from each other; null stands for all. For the table `runs` those of whole runs count. */
+  readonly sids: readonly SidRange[] | null;
+  /** In the table `runs`, the column `run` is called `slug`. */
+  readonly texts: readonly TextPredicate[];
+  /** In epoch milliseconds, both ends included. */
+  readonly times: readonly TimePredicate[];
+}
+
+/** Both included. */
+export interface SidRange {
+  readonly first: number;
+  readonly last: number;
+}
+
+export interface TextPredicate {
+  readonly column: 'flow' | 'run' | 'step' | 'status';
+  /** Whether the column is one of the texts, or begins with one. */
+  readonly kind: 'equals' | 'begins';
+  readonly texts: readonly string[];
+}
+
+export interface TimePredicate {
+  readonly column: 'started_at' | 'logged_at';
+  readonly from: number;
+  readonly to: number;
+}
+
+/** All of some tables. */
+export function allOf(tables: Iterable<TableName> = tableNames): Extent {
+  return { tables: new Set(tables), sids: null, texts: [], times: [] };
+}
+
+/** What a search looks at, in runs with at least the number `oldest`. It finds nothing elsewhere. */
+export function extentOfSearch({ glob, flow, step, runs, status, where }: Search, oldest = 0): Extent {
+  const equals = (column: TextPredicate['column'], text: string | null | undefined): TextPredicate[] =>
+    text == null ? [] : [{ column, kind: 'equals', texts: [text] }];
+  const texts: TextPredicate[] = [
+    ...equals('flow', flow),
+    ...equals('flow', glob?.flow),
+    ...equals('step', step),
+    ...equals('step', glob?.step),
+    ...equals('run', glob?.run),
+    ...(glob === null ? [] : startOfId(glob)),
+    ...(runs.kind === 'slug' ? startOf('run', runs.glob) : []),
+    { column: 'status', kind: 'equals', texts: status },
+  ];
+  const tables: TableName[] = where === null ? ['scopes'] : ['scopes', 'tags'];
+  return { tables: new Set(tables), sids: sidsOf(runs, oldest), texts, times: [] };
+}
+
+/** The scopes with these keys, and everything that is read with them. */
+export function extentOfSids(sids: readonly number[]): Extent {
+  const ranges: { first: number; last: number }[] = [];
+  for (const sid of Float64Array.from(sids).sort()) {
+    const previous = ranges.at(-1);
+    if (previous !== undefined && sid <= previous.last + 1) previous.last = sid;
+    else ranges.push({ first: sid, last: sid });
+  }
+  return { ...allOf(['scopes', 'tags', 'logs', 'artifacts']), sids: ranges };
+}
+
+function sidsOf(runs: Search['runs'], oldest: number): readonly SidRange[] | null {
+  const recent = oldest === 0 ? null : [runsBetween(oldest, lastRunNumber)];
+  if (runs.kind === 'number') return overlap(recent, [runsBetween(runs.number, runs.number)]);
+  return runs.kind === 'recent' && runs.before !== null ? overlap(recent, [runsBetween(0, runs.before - 1)]) : recent;
+}
+
+/** What lies in both, ascending. Null stands for everything. */
+export function overlap(some: readonly SidRange[] | null, others: readonly SidRange[]): readonly SidRange[] {
+  const all = some ?? [{ first: 0, last: Number.MAX_SAFE_INTEGER }];
+  return all
+    .flatMap((one) => others.map((other) => ({ first: Math.max(one.first, other.first), last: Math.min(one.last, other.last) })))
+    .filter(({ first, last }) => first <= last)
+    .toSorted((a, b) => a.first - b.first);
+}
+
+/** The keys of all scopes of some runs, both included. */
+export function runsBetween(first: number, last: number): SidRange {
+  return { first: sidOf(first, 0), last: sidOf(last, lastOrdinal) };
+}
+
+/** The same for a table that has one row for several sids, by the number of the run. */
+export function runNumbersOf({ first, last }: SidRange): SidRange {
+  return { first: runNumberOf(first), last: Math.min(runNumberOf(last), lastRunNumber) };
+}
+
+/** What the beginning of a pattern over ids `flow.step.run.path` says about their first segments: all but the last are whole. */
+function startOfId(glob: Glob): TextPredicate[] {
+  const parts = literalStart(glob).text.split('.');
+  return (['flow', 'step', 'run'] as const).flatMap((column, index): TextPredicate[] => {
+    const part = parts[index];
+    if (part === undefined) return [];
+    return index === parts.length - 1 ? begins(column, part) : [{ column, kind: 'equals', texts: [part] }];
+  });
+}
+
+function startOf(column: TextPredicate['column'], glob: Glob): TextPredicate[] {
+  const { text, isWhole } = literalStart(glob);
+  return isWhole ? [{ column, kind: 'equals', texts: [text] }] : begins(column, text);
+}
+
+function begins(column: TextPredicate['column'], text: string): TextPredicate[] {
+  return text === '' ? [] : [{ column, kind: 'begins', texts: [text] }];
+}

@@ -1,0 +1,148 @@
+import { allOf, type Extent, overlap, runsBetween, type SidRange, type TextPredicate, type TimePredicate } from './extent.ts';
+import { type TableName, tableNames } from './schema.ts';
+import { lastRunNumber } from './sid.ts';
+import { tablesOfViews } from './sql.ts';
+import type { SqlValue } from './store.ts';
+import { type Comparison, comparisonsIn, type Operand, parseTime } from './where.ts';
+
+/**
+ * The part of a store that a user's SELECT over the views can depend on. What cannot be told is all of it: a table that nobody knows,
+ * a function that may read any table.
+ *
+ * @param serialized what DuckDB's `json_serialize_sql` gave for the text, which is one SELECT
+ */
+export function extentOfSelect(serialized: string, values: readonly SqlValue[]): Extent {
+  const named: BaseTable[] = [];
+  const selects: SelectNode[] = [];
+  const own = new Set<string>();
+  let isClear = true;
+  JSON.parse(serialized, (key, node: unknown) => {
+    if (typeof node !== 'object' || node === null) return node;
+    const { type, table_name: table, function_name: called } = node as { readonly [name: string]: unknown };
+    if (type === 'SELECT_NODE') selects.push(node as SelectNode);
+    if (typeof table === 'string' && table !== '') named.push(node as BaseTable);
+    if (typeof called === 'string' && called.toLowerCase() === 'getvariable') isClear = false;
+    if (type === 'TABLE_FUNCTION' && !withoutTables.has(functionOf(node))) isClear = false;
+    if (key === 'cte_map')
+      for (const { key: name } of (node as { map: readonly { key: string }[] }).map) own.add(name.toLowerCase());
+    return node;
+  });
+  const reads = named.map((table) => tablesBehind(table, own));
+  if (!isClear || reads.includes(null)) return allOf();
+  const extent = allOf(reads.flatMap((tables) => [...(tables as ReadonlySet<TableName>)]));
+  const [only, ...others] = named.filter((_, index) => reads[index]?.size !== 0);
+  if (only === undefined || others.length > 0) return extent;
+  const select = selects.find((node) => node.from_table === only);
+  // A sample is taken before WHERE is looked at: of other rows it would be another.
+  if (select === undefined || select.sample !== null || only.sample !== null || only.column_name_alias.length > 0) return extent;
+  const view = only.table_name.toLowerCase();
+  return comparisonsIn(select.where_clause, only.alias === '' ? view : only.alias, values).reduce(
+    (narrower, comparison) => narrowed(narrower, view, comparison),
+    extent,
+  );
+}
+
+/** A table or view as DuckDB's parser has it. */
+interface BaseTable {
+  readonly schema_name: string;
+  readonly table_name: string;
+  readonly alias: string;
+  /** Other names for its columns. */
+  readonly column_name_alias: readonly string[];
+  readonly sample: unknown;
+}
+
+/** `SELECT … FROM … WHERE …` as DuckDB's parser has it. */
+interface SelectNode {
+  readonly from_table: unknown;
+  readonly where_clause: unknown;
+  readonly sample: unknown;
+}
+
+/** Table functions that read nothing of the store, or name the files themselves. Others may be macros over any table. */
+const withoutTables: ReadonlySet<string> = new Set([
+  'generate_series',
+  'glob',
+  'json_each',
+  'json_tree',
+  'parquet_file_metadata',
+  'parquet_metadata',
+  'parquet_schema',
+  'range',
+  'read_csv',
+  'read_json',
+  'read_parquet',
+  'unnest',
+]);
+
+function functionOf(node: object): string {
+  const { function: called } = node as { readonly function?: { readonly function_name?: string } };
+  return called?.function_name?.toLowerCase() ?? '';
+}
+
+let views: ReadonlyMap<string, ReadonlySet<TableName>> | null = null;
+
+/** The raw tables that a name stands for; null where nobody knows, none for what the statement itself defines. */
+function tablesBehind(
+  { schema_name: schema, table_name: name }: BaseTable,
+  own: ReadonlySet<string>,
+): ReadonlySet<TableName> | null {
+  const table = name.toLowerCase();
+  if (schema.toLowerCase() === 'raw') return new Set(tableNames.filter((one) => one === table));
+  views ??= tablesOfViews();
+  return views.get(table) ?? (schema === '' && own.has(table) ? new Set() : null);
+}
+
+/**
+ * An extent of which one comparison with a column of the view leaves rows out. A child row has the flow, run and step of its scope, and a
+ * run has one slug: so what holds for a row of a view holds for every row that it was made of.
+ */
+function narrowed(extent: Extent, view: string, { column, kind, operands }: Comparison): Extent {
+  const text = textColumn(view, column);
+  if (text !== null && kind === 'among' && operands.every((operand) => typeof operand === 'string')) {
+    return { ...extent, texts: [...extent.texts, { column: text, kind: 'equals', texts: operands }] };
+  }
+  const time = timeColumn(view, column);
+  if (time !== null) {
+    const range = boundsOf(kind, operands.map(milliseconds));
+    return range === null ? extent : { ...extent, times: [...extent.times, { column: time, from: range.first, to: range.last }] };
+  }
+  if (column !== 'sid' && column !== 'run_number') return extent;
+  const numbers = operands.map((operand) => (operand === null || typeof operand === 'number' ? operand : undefined));
+  const bounds = kind === 'among' ? numbers.map((number) => boundsOf(kind, [number])) : [boundsOf(kind, numbers)];
+  const ranges: SidRange[] = [];
+  for (const range of bounds) {
+    if (range === null) return extent;
+    const [first, last] = [Math.max(0, Math.ceil(range.first)), Math.floor(range.last)];
+    if (column === 'sid') ranges.push({ first, last });
+    else if (first <= lastRunNumber) ranges.push(runsBetween(first, Math.min(last, lastRunNumber)));
+  }
+  return { ...extent, sids: overlap(extent.sids, ranges) };
+}
+
+function textColumn(view: string, column: string): TextPredicate['column'] | null {
+  if (column === 'flow') return 'flow';
+  if (view === 'runs' || view === 'live_runs') return column === 'slug' ? 'run' : null;
+  if (column === 'run' || column === 'step') return column;
+  return column === 'status' && view === 'scopes' ? 'status' : null;
+}
+
+/** The times of the view `runs` are those of some of its events. */
+function timeColumn(view: string, column: string): TimePredicate['column'] | null {
+  if (view === 'scopes' && column === 'started_at') return 'started_at';
+  return (view === 'logs' || view === 'live_logs') && column === 'logged_at' ? 'logged_at' : null;
+}
+
+/** From the least to the greatest operand; null where one cannot be compared. */
+function boundsOf(kind: Comparison['kind'], operands: readonly (number | null | undefined)[]): SidRange | null {
+  if (operands.includes(undefined)) return null;
+  const [low, high] = operands as readonly (number | null)[];
+  if (kind === 'between') return { first: low ?? Number.NEGATIVE_INFINITY, last: high ?? Number.POSITIVE_INFINITY };
+  return { first: Math.min(...(operands as number[])), last: Math.max(...(operands as number[])) };
+}
+
+function milliseconds(operand: Operand): number | null | undefined {
+  if (operand === null) return null;
+  const time = typeof operand === 'string' ? parseTime(operand) : operand;
+  return time instanceof Date ? time.getTime() : undefined;
+}

@@ -1,0 +1,143 @@
+import { MarqueError, messageOf, show } from '../error.ts';
+import type { Row } from '../schema.ts';
+import type { Batch, Result } from '../store.ts';
+import { lockFile } from './lock.ts';
+import { batchOfRows } from './row-batch.ts';
+import { UnusableSpill } from './spill.ts';
+import { type SpillFile, type Spills, warn, warnOfSpill } from './spills.ts';
+
+/** A run that has begun, or gone on, and not ended since, as far as the store says. */
+export interface LiveRun {
+  readonly number: number;
+  readonly uuid: string;
+  readonly slug: string;
+  readonly flow: string;
+  /** Its latest start, in epoch milliseconds. */
+  readonly startedAt: number;
+  /** How often it was started or resumed. */
+  readonly starts: number;
+}
+
+const lifeOfRun = ['started', 'ended', 'aborted', 'resumed', 'deleted'];
+
+/** What the view `live_runs` says of the run with these events; null where it has ended. */
+export function liveRunOf(events: readonly Row<'runs'>[]): LiveRun | null {
+  const rank = ({ happened_at: at, event }: Row<'runs'>): number => (at as number) * 8 + lifeOfRun.indexOf(event as string);
+  const last = events.toSorted((a, b) => rank(a) - rank(b)).at(-1);
+  if (last === undefined || !isStart(last)) return null;
+  const { run_number: number, uuid, slug, flow, happened_at: startedAt } = last;
+  return { number, uuid, slug, flow, startedAt, starts: events.filter(isStart).length } as LiveRun;
+}
+
+function isStart({ event }: Row<'runs'>): boolean {
+  return event === 'started' || event === 'resumed';
+}
+
+/** The same of many runs. */
+export function liveRunsOf(events: readonly Row<'runs'>[]): readonly LiveRun[] {
+  const runs = new Map<number | null, Row<'runs'>[]>();
+  for (const event of events) runs.set(event.run_number, [...(runs.get(event.run_number) ?? []), event]);
+  return [...runs.values()].flatMap((one) => liveRunOf(one) ?? []);
+}
+
+export const eventColumns = 'run_number, uuid, slug, flow, event, happened_at';
+
+/** What a SELECT of {@link eventColumns} gives, as rows. */
+export function eventsIn({ values, rowCount }: Result): readonly Row<'runs'>[] {
+  const [numbers, uuids, slugs, flows, events, times] = values as [number[], string[], string[], string[], string[], Date[]];
+  return Array.from({ length: rowCount }, (_, row) => ({
+    run_number: numbers[row] as number,
+    uuid: uuids[row] as string,
+    slug: slugs[row] as string,
+    flow: flows[row] as string,
+    event: events[row] as string,
+    happened_at: (times[row] as Date).getTime(),
+    details: null,
+  }));
+}
+
+/** What an heir finds in a store, and can do about it. */
+export interface Estate {
+  readonly spills: Spills;
+  /** Stores a batch; nothing happens where it has been stored before. */
+  write(batch: Batch): Promise<void>;
+  liveRuns(): Promise<readonly LiveRun[]>;
+  /** When a run whose process has certainly ended was last heard of, in epoch milliseconds; null where it may go on. */
+  diedAt(run: LiveRun): Promise<number | null>;
+}
+
+/**
+ * Settles what writers that died have left in a store: stores the batches that they spilled, then records `aborted` for runs that can
+ * never end any more. One process does so at a time; a second one leaves it to the first. It never rejects: the store is as usable as
+ * before, and who comes next tries again.
+ */
+export async function inherit(estate: Estate): Promise<void> {
+  const { folder } = estate.spills;
+  try {
+    const isNothing = (await estate.spills.list()).length === 0 && (await deadRuns(estate)).length === 0;
+    if (isNothing) return;
+    const lock = await lockFile(folder);
+    try {
+      await storeSpills(estate);
+      await recordAborted(estate);
+    } finally {
+      await lock.release();
+    }
+  } catch (error) {
+    if (error instanceof MarqueError && error.code === 'STORE_LOCKED') return;
+    warn(
+      `what earlier processes left in ${show(folder, 300)} could not be stored, to be tried again by the next: ${messageOf(error)}`,
+    );
+  }
+}
+
+/**
+ * In the order of their numbers, each writer's files together: a scope may have rows in batches before its own. What comes after one
+ * that is damaged is therefore set aside with it.
+ */
+async function storeSpills(estate: Estate): Promise<void> {
+  const { spills } = estate;
+  const writers = new Map<string, SpillFile[]>();
+  for (const file of await spills.list()) writers.set(file.writer, [...(writers.get(file.writer) ?? []), file]);
+  for (const files of writers.values()) {
+    let stored = 0;
+    for (; stored < files.length; stored++) {
+      const file = files[stored] as SpillFile;
+      try {
+        const batch = await spills.read(file);
+        if (batch !== null) await estate.write(batch);
+      } catch (error) {
+        if (!(error instanceof UnusableSpill)) throw error;
+        const rest = files.slice(stored);
+        if (!error.isNewer) await spills.setAside(rest);
+        const others = rest.length > 1 ? ` with the ${rest.length - 1} after it` : '';
+        warnOfSpill(file, error, error.isNewer ? 'it is left where it is' : `it is kept as .damaged${others}`);
+        break;
+      }
+    }
+    await spills.remove(files.slice(0, stored));
+  }
+}
+
+/** Runs whose spills are still there wait for whoever can read them: they may say how the run ended. */
+async function recordAborted(estate: Estate): Promise<void> {
+  const waiting = new Set((await estate.spills.list()).map(({ uuid }) => uuid));
+  for (const { run, diedAt } of await deadRuns(estate)) {
+    if (waiting.has(run.uuid)) continue;
+    const { number, uuid, slug, flow, startedAt, starts } = run;
+    const happenedAt = Math.max(diedAt, startedAt); // its claim was made, and perhaps last touched, before it started
+    const { tables } = await batchOfRows({
+      runs: [{ run_number: number, uuid, slug, flow, event: 'aborted', happened_at: happenedAt }],
+    });
+    await estate.write({ id: { writer: `${uuid}-aborted/0`, number: starts }, tables }); // the same id whoever does it
+  }
+}
+
+async function deadRuns(estate: Estate): Promise<readonly { readonly run: LiveRun; readonly diedAt: number }[]> {
+  const dead: { run: LiveRun; diedAt: number }[] = [];
+  for (const run of await estate.liveRuns()) {
+    const diedAt = await estate.diedAt(run);
+    if (diedAt !== null) dead.push({ run, diedAt });
+  }
+  return dead;
+}

@@ -1,0 +1,175 @@
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { MarqueError, messageOf, show } from '../error.ts';
+import { type TableName, tableNames } from '../schema.ts';
+import { checkClaims, type ClaimedRun } from './claim-check.ts';
+import { beatingRuns } from './claims.ts';
+import { hasCode } from './files.ts';
+import type { DuckDBLimits } from './limits.ts';
+import { auditLogs, type LogAudit } from './log-audit.ts';
+import { isStore, type Logs, logsIn } from './parquet-folder.ts';
+import { patternOf } from './path-pattern.ts';
+import { childTables } from './scope-rows.ts';
+import { checkAll, slugsOf } from './segment-check.ts';
+import { SegmentWriter } from './segment-writer.ts';
+import { UnusableSpill } from './spill.ts';
+import { Spills } from './spills.ts';
+
+/** Something in a store that is not as it was written. */
+export interface Problem {
+  readonly kind: 'segment' | 'log' | 'checkpoint' | 'claim' | 'spill';
+  readonly file: string;
+  readonly table: TableName | null;
+  /** What is wrong, with the offset or the line where that can be told. */
+  readonly what: string;
+  /** The slugs of the runs that may have rows in it, as far as the store says. */
+  readonly runs: readonly string[];
+}
+
+export interface Verified {
+  /** Whether there are no problems. */
+  readonly ok: boolean;
+  readonly problems: readonly Problem[];
+  /** What is no fault but good to know: files that nobody names, rows whose scope never ended. */
+  readonly notes: readonly string[];
+}
+
+/** Opens what reads checkpoints and segments. Nothing is written but DuckDB's own temporary files, elsewhere. */
+export async function withWriter<T>(
+  folder: string,
+  limits: DuckDBLimits,
+  job: (logs: Logs, writer: SegmentWriter) => Promise<T>,
+): Promise<T> {
+  const plain = logsIn(folder, { readCheckpoint: () => Promise.reject(new Error('versions are read, not checkpoints')) });
+  await requireStore(folder, plain);
+  const writer = await SegmentWriter.open(folder, limits);
+  try {
+    return await job(plain, writer);
+  } finally {
+    await writer.close();
+  }
+}
+
+export async function verify(folder: string, limits: DuckDBLimits): Promise<Verified> {
+  return await withWriter(folder, limits, async (logs, writer) => {
+    const audits = await auditLogs(logs, writer);
+    const problems: Problem[] = [];
+    const notes: string[] = [];
+    const { runs, faults } = await checkClaims(join(folder, '_runs'));
+    for (const table of tableNames) {
+      problems.push(...logProblems(audits[table]));
+      problems.push(...(await segmentProblems(folder, audits[table], writer, runs)));
+      notes.push(...(await unnamedFiles(folder, audits[table])));
+    }
+    for (const { file, what } of faults) problems.push({ kind: 'claim', file, table: null, what, runs: [] });
+    const spills = await checkSpills(folder, runs);
+    problems.push(...spills.problems);
+    notes.push(...spills.notes);
+    notes.push(...(await rowsWithoutScope(folder, audits, writer, runs, problems)));
+    return { ok: problems.length === 0, problems, notes };
+  });
+}
+
+/** @throws MarqueError STORE_PATH where there is nothing of a store; what is damaged of one is for others to say. */
+async function requireStore(folder: string, logs: Logs): Promise<void> {
+  for (const table of tableNames) if ((await logs[table].highestVersion()) !== -1) return;
+  await isStore(folder, logs); // says what else is there
+  throw new MarqueError('STORE_PATH', `there is no store in ${show(folder, 300)}: nothing has been written yet`);
+}
+
+function logProblems({ table, faults, checkpointFaults }: LogAudit): readonly Problem[] {
+  return [
+    ...faults.map(({ file, what }) => ({ kind: 'log', file, table, what, runs: [] }) as const),
+    ...checkpointFaults.map(({ file, what }) => ({ kind: 'checkpoint', file, table, what, runs: [] }) as const),
+  ];
+}
+
+async function segmentProblems(
+  folder: string,
+  { table, log, state }: LogAudit,
+  writer: SegmentWriter,
+  runs: ReadonlyMap<number, ClaimedRun>,
+): Promise<readonly Problem[]> {
+  const faults = await checkAll(folder, table, state.capture().segments, writer);
+  if (faults.length === 0) return [];
+  // Others may have merged segments meanwhile, and a vacuum removed them: these were needed no more.
+  const since = await log.replay().catch(() => null);
+  return faults.flatMap(({ segment, path: file, what }) => {
+    if (since !== null && since.version > state.version && !since.isLive(segment.name)) return [];
+    return [{ kind: 'segment', file, table, what, runs: slugsOf(table, segment, runs) } as const];
+  });
+}
+
+async function unnamedFiles(folder: string, { table, state, entries }: LogAudit): Promise<readonly string[]> {
+  const names = await readdir(join(folder, table)).catch(() => []);
+  const added = new Set([...entries.values()].flatMap((entry) => entry.added.map(({ name }) => name)));
+  const unnamed = names.filter(
+    (name) => name !== '_delta_log' && !state.isLive(name) && !state.tombstones.has(name) && !added.has(name),
+  );
+  if (unnamed.length === 0) return [];
+  const such = show(join(folder, table, unnamed[0] as string), 300);
+  return [
+    `${unnamed.length} files of ${table} are named by no version, such as ${such}: being written, or left by a process that died`,
+  ];
+}
+
+async function checkSpills(
+  folder: string,
+  runs: ReadonlyMap<number, ClaimedRun>,
+): Promise<{ readonly problems: readonly Problem[]; readonly notes: readonly string[] }> {
+  const problems: Problem[] = [];
+  const notes: string[] = [];
+  const spills = new Spills(join(folder, 'spill'));
+  for (const file of await spills.list()) {
+    const slugs = [...runs.values()].filter(({ uuid }) => uuid === file.uuid).map(({ slug }) => slug);
+    try {
+      if ((await spills.read(file)) !== null)
+        notes.push(`${show(file.path, 300)} waits for the next process that writes to the store`);
+    } catch (error) {
+      if (error instanceof UnusableSpill && error.isNewer) notes.push(`${show(file.path, 300)} is for a newer version of marque`);
+      else problems.push({ kind: 'spill', file: file.path, table: null, what: messageOf(error), runs: slugs });
+    }
+  }
+  return { problems, notes };
+}
+
+/** Rows of steps that never ended, or of batches that were never committed. Readers do not see them. */
+async function rowsWithoutScope(
+  folder: string,
+  audits: Readonly<Record<TableName, LogAudit>>,
+  writer: SegmentWriter,
+  runs: ReadonlyMap<number, ClaimedRun>,
+  problems: readonly Problem[],
+): Promise<readonly string[]> {
+  const notes: string[] = [];
+  const isKnown = problems.every(({ table }) => table !== 'runs');
+  const open = isKnown ? await writer.openEvents(audits.runs.state.capture().segments) : [];
+  const mayGoOn = new Set(open.map((event) => event.run_number));
+  const beating = await beatingRuns(join(folder, '_runs'), 60_000);
+  const namesOf = (table: TableName) => audits[table].state.capture().segments.map(({ name }) => name);
+  for (const table of childTables) {
+    if (problems.some((problem) => problem.table === table || problem.table === 'scopes')) continue; // they could not be told apart
+    const scopes = namesOf('scopes').map((name) => patternOf(join(folder, 'scopes', name)));
+    const text = `SELECT child.sid // 4294967296 AS run_number, count(*) FROM read_parquet($1, hive_partitioning = false) AS child
+      ANTI JOIN read_parquet($2, hive_partitioning = false) AS scope ON scope.sid = child.sid
+      WHERE child.sid % 4294967296 <> 0 GROUP BY run_number ORDER BY run_number`;
+    const found = await writer.ask(text, table, namesOf(table), [scopes]).catch((error: unknown) => {
+      if (isVacuumed(error)) return null; // while this was read
+      throw error;
+    });
+    const [numbers, counts] = (found?.values ?? [[], []]) as [number[], number[]];
+    numbers.forEach((number, row) => {
+      const run = runs.get(number);
+      if (run !== undefined && (!isKnown || mayGoOn.has(number)) && beating.has(run.uuid)) return;
+      notes.push(`${counts[row]} rows of ${table} belong to steps of run ${run?.slug ?? number} that never ended`);
+    });
+  }
+  return notes;
+}
+
+function isVacuumed(error: unknown): boolean {
+  return (
+    hasCode(error, 'ENOENT') ||
+    /No files found|No such file/.test(messageOf(error instanceof Error ? (error.cause ?? error) : error))
+  );
+}

@@ -1,0 +1,127 @@
+import { chmodSync, cpSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { tableNames } from '../src/schema.ts';
+import { segmentName } from '../src/storage/segment.ts';
+import { temporaryFolder } from './folders.ts';
+import { contentOf, entry, flip, segmentOf, twoRuns } from './damaged-stores.ts';
+import { storageIn, storeIn, writeRun } from './parquet-history.ts';
+
+const first = '000000000001-0-2'; // the second batch of run 1
+
+describe('verify', () => {
+  test('finds nothing wrong with a store that is as it was written, and changes nothing', async () => {
+    const folder = await twoRuns();
+    await storageIn(folder).compact();
+    await storageIn(folder).deleteRuns('calm-heron');
+    const before = contentOf(folder);
+    expect(await storageIn(folder).verify()).toEqual({ ok: true, problems: [], notes: [] });
+    expect(contentOf(folder)).toEqual(before);
+  });
+
+  test('goes on after each problem, and says where it is and whom it concerns', async () => {
+    const folder = await twoRuns();
+    const [tags, scopes, logs] = [
+      segmentOf(folder, 'tags', first),
+      segmentOf(folder, 'scopes', '000000000002-0-1'),
+      segmentOf(folder, 'logs', first),
+    ];
+    flip(tags, 100);
+    rmSync(scopes);
+    truncateSync(logs, 50);
+    truncateSync(entry(folder, 'edges', 2), 70);
+    rmSync(entry(folder, 'artifacts', 1));
+    writeFileSync(join(folder, '_runs', '1.json'), '{');
+    const { ok, problems } = await storageIn(folder).verify();
+    expect(ok).toBe(false);
+    expect(problems.map(({ kind, file, table, what, runs }) => [kind, table, file, what, runs])).toEqual(
+      [
+        ['log', 'artifacts', entry(folder, 'artifacts', 1), 'it is missing', []],
+        ['segment', 'tags', tags, expect.stringMatching(/^bytes 0 to \d+ are not what was written there$/), ['brave-otter']],
+        ['segment', 'logs', logs, expect.stringMatching(/^it ends at byte 50 of \d+$/), ['brave-otter']],
+        ['log', 'edges', entry(folder, 'edges', 2), expect.stringMatching(/^line 1 is no JSON/), []],
+        ['segment', 'scopes', scopes, 'it is missing', ['calm-heron']],
+        ['claim', null, join(folder, '_runs', '1.json'), expect.stringMatching(/no JSON/), []],
+      ].map((row) => ((row[4] as string[]).includes('brave-otter') ? [...row.slice(0, 4), []] : row)),
+    );
+  });
+
+  test('finds a changed byte anywhere in a log entry or a checkpoint', async () => {
+    const folder = await twoRuns();
+    const files = [entry(folder, 'tags', 1), join(folder, 'tags', '_delta_log', `${'0'.repeat(20)}.checkpoint.parquet`)];
+    for (const file of files) {
+      const whole = readFileSync(file);
+      for (const at of [3, Math.floor(whole.length / 2), whole.length - 5]) {
+        flip(file, at);
+        const { problems } = await storageIn(folder).verify();
+        expect(
+          problems.map((problem) => problem.file),
+          `${file} at ${at}`,
+        ).toEqual([file]);
+        writeFileSync(file, whole);
+      }
+    }
+  });
+
+  test('finds a version of a child that was the last, and one of scopes, by what the others say', async () => {
+    const folder = await twoRuns();
+    for (const table of ['tags', 'scopes']) {
+      const copy = join(temporaryFolder(), 'history');
+      cpSync(folder, copy, { recursive: true });
+      rmSync(entry(copy, table, 4));
+      const { problems } = await storageIn(copy).verify();
+      expect(problems).toMatchObject([{ kind: 'log', table, file: entry(copy, table, 4), what: 'it is missing' }]);
+    }
+  });
+
+  test('notes what is no fault: files of nobody, rows whose scope never ended', async () => {
+    const folder = join(temporaryFolder(), 'history');
+    const store = storeIn(folder);
+    const run = await writeRun(store, 'brave-otter', 1);
+    await store.write(await run.tag(77, 0, 'never ended').event('ended', 9_000).batch());
+    writeFileSync(join(folder, 'tags', segmentName({ writer: 'x/0', number: 1 })), '');
+    const { ok, notes } = await storageIn(folder).verify();
+    expect(ok).toBe(true);
+    expect(notes).toEqual([
+      expect.stringMatching(/^1 files of tags are named by no version/),
+      expect.stringMatching(/^1 rows of tags belong to steps of run brave-otter that never ended$/),
+    ]);
+  });
+
+  test('may be asked while a flow writes and others compact, and cries no wolf', async () => {
+    const folder = join(temporaryFolder(), 'history');
+    const store = storeIn(folder);
+    const storage = storageIn(folder);
+    await writeRun(store, 'brave-otter', 1);
+    const writer = { isDone: false };
+    const writing = writeRun(store, 'calm-heron', 25, { ends: true }).finally(() => (writer.isDone = true));
+    while (!writer.isDone) {
+      expect((await storage.verify()).problems).toEqual([]);
+      await storageIn(folder).compact();
+      await storageIn(folder).vacuum({ retention: 0 });
+    }
+    await writing;
+    expect(await storage.verify()).toMatchObject({ ok: true });
+  });
+
+  test('works in a folder that cannot be written', async () => {
+    const folder = await twoRuns();
+    const folders = ['', ...tableNames, ...tableNames.map((table) => `${table}/_delta_log`)].map((name) => join(folder, name));
+    for (const each of folders) chmodSync(each, 0o555);
+    try {
+      expect(await storageIn(folder).verify()).toMatchObject({ ok: true });
+      expect(await storageIn(folder).asOf(2).ids()).toHaveLength(4);
+      expect(await storageIn(folder).vacuum({ dryRun: true })).toEqual({ files: 0, bytes: 0 });
+    } finally {
+      for (const each of folders) chmodSync(each, 0o755);
+    }
+  });
+
+  test('refuses a folder without a store', async () => {
+    const folder = temporaryFolder();
+    await expect(storageIn(folder).verify()).rejects.toMatchObject({ code: 'STORE_PATH' });
+    writeFileSync(join(folder, 'mine.txt'), '');
+    await expect(storageIn(folder).verify()).rejects.toMatchObject({ code: 'STORE_PATH' });
+    await expect(storageIn(folder).repair()).rejects.toMatchObject({ code: 'STORE_PATH' });
+  });
+});
