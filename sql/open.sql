@@ -77,7 +77,13 @@ SET VARIABLE lapsed_runs = (
 RESET VARIABLE store; -- or the open.sql of another store would open this one again
 
 CREATE SCHEMA IF NOT EXISTS raw;
-CREATE OR REPLACE VIEW raw.scopes AS SELECT * FROM read_parquet(getvariable('scopes_segments'), hive_partitioning = false);
+-- A run that is being deleted leaves the other tables before its scopes have left the list above.
+SET VARIABLE deleted = (
+  SELECT list(run_number) FROM read_parquet(getvariable('runs_segments'), hive_partitioning = false) WHERE event = 'deleted'
+);
+CREATE OR REPLACE VIEW raw.scopes AS
+SELECT * FROM read_parquet(getvariable('scopes_segments'), hive_partitioning = false)
+WHERE NOT coalesce(list_contains(getvariable('deleted'), sid // 4294967296), false);
 CREATE OR REPLACE VIEW raw.artifacts AS SELECT * FROM read_parquet(getvariable('artifacts_segments'), hive_partitioning = false);
 CREATE OR REPLACE VIEW raw.tags AS SELECT * FROM read_parquet(getvariable('tags_segments'), hive_partitioning = false);
 CREATE OR REPLACE VIEW raw.logs AS SELECT * FROM read_parquet(getvariable('logs_segments'), hive_partitioning = false);

@@ -7,7 +7,7 @@ import type { Tag } from './tag.ts';
  * What a search for a recent run finds, which is mostly in one of the newest: so they are looked at first, then eight times as many, and
  * so on. The answer is that of looking at all of them at once.
  *
- * @param newestRun the highest number of a run that can have scopes within an extent: -1 where none has, null where nobody knows
+ * @param newestRun where to begin within an extent: -1 where there is nothing for certain, null where nobody knows
  * @param find what the search finds in runs with at least the number `oldest`
  */
 export async function findRecent(

@@ -23,12 +23,10 @@ export interface SqlSnapshotOptions {
    */
   readonly before: readonly Statement[] | ((extent: Extent, signal?: AbortSignal) => Promise<readonly Statement[]>);
   /**
-   * The highest number of a run that can have scopes within an extent: -1 where none has, null where nobody knows. With it, a search for a
-   * recent run begins with the newest ones.
+   * The highest number of a run that has scopes within an extent, as far as is known at once, so that a search for a recent run can begin
+   * there; -1 where there is none for certain, null where nobody knows.
    */
-  newestRun?(extent: Extent): number | null;
-  /** Resolves when the views are there, without which searches do. They are by default. */
-  readonly views?: Promise<unknown>;
+  readonly newestRun?: (extent: Extent) => number | null;
   /** Of the runs that have not ended, by number, those of which nobody knows whether they go on. None by default. */
   lapsed?: ((live: readonly number[]) => Promise<readonly number[]>) | undefined;
   /** Called once, after the last query has settled. */
@@ -125,8 +123,7 @@ export class SqlSnapshot implements Snapshot {
 
   /** What puts a connection into the state that a user's statement sees. Only the view `runs` asks which of them have lapsed. */
   async #beforeUsers({ text, values }: Statement): Promise<Before> {
-    const { lapsed, views } = this.#options;
-    await views;
+    const { lapsed } = this.#options;
     const more: Statement[] = [];
     if (lapsed !== undefined && /\bruns\b/i.test(text)) {
       const [live] = await this.#run(allOf(['runs']), [{ text: 'SELECT run_number FROM live_runs', values: [] }]);

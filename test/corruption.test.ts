@@ -64,7 +64,7 @@ describe('a damaged DuckDB file', () => {
     const base = join(scratch, 'base', 'history.duckdb');
     mkdirSync(dirname(base));
     const program = start('idle-duckdb.mjs', [entry, base, '8']);
-    await program.spoke;
+    await program.until(1);
     program.process.kill('SIGKILL');
     expect(await program.ended).toMatchObject({ errors: '', signal: 'SIGKILL' });
     const files = filesOf(dirname(base));

@@ -16,8 +16,8 @@ beforeAll(() => void (entry.file = buildInto(scratch)));
 
 /** Stores, and how often a writer of each is killed. */
 const [stores, killsOfEach] = isLarge ? [200, 10] : [10, 6];
-/** Milliseconds after a writer has said that it begins; to load DuckDB takes it a third of that. */
-const longestLife = 700;
+/** Milliseconds. Every other writer has them from the beginning, when DuckDB is yet to be loaded, the others from their first durable scopes. */
+const longestLife = 400;
 
 describe(`a writer that is killed at ${stores * killsOfEach} random instants`, () => {
   test('loses nothing that it had acknowledged, leaves no scope in part, and the next one goes on', async () => {
@@ -37,7 +37,7 @@ describe(`a writer that is killed at ${stores * killsOfEach} random instants`, (
     await Promise.all([lane(), lane()]);
     const sum = (pick: (one: (typeof found)[number]) => number) => found.reduce((total, one) => total + pick(one), 0);
     // Otherwise the instants were no test of anything.
-    expect(sum(({ acknowledged }) => acknowledged)).toBeGreaterThan(stores * killsOfEach);
+    expect(sum(({ acknowledged }) => acknowledged)).toBeGreaterThan((stores * killsOfEach) / 2);
     expect(sum(({ compactions }) => compactions)).toBeGreaterThan(0);
     expect(sum(({ states }) => states['aborted'] ?? 0)).toBeGreaterThan(stores);
   }, 3_600_000);
@@ -59,7 +59,7 @@ async function killed({ folder, base, lives }: Plan): Promise<{
   let compactions = 0;
   for (const [index, life] of lives.entries()) {
     const writer = start('endless.mjs', [entry.file, folder, `k${index}.`]);
-    await writer.spoke;
+    await writer.until(index % 2 === 0 ? 2 : 1);
     await sleep(life);
     writer.process.kill('SIGKILL');
     const { signal, errors } = await writer.ended;

@@ -12,7 +12,7 @@ import { isLarge } from './size.ts';
 
 const scratch = scratchFolder();
 /** States of each scenario. */
-const wanted = isLarge ? 2_000 : 80;
+const wanted = isLarge ? 2_000 : 76;
 /** In one of so many states a new run is made as well; what is found is looked at in all. */
 const nextRunIn = isLarge ? 1 : 4;
 let checked = 0;

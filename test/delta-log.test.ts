@@ -47,6 +47,12 @@ function segment(name: string): SegmentFile {
   };
 }
 
+/** A segment whose file is there, as a log wants it of what it is to name. */
+function segmentIn(log: DeltaLog, name: string): SegmentFile {
+  writeFileSync(join(log.folder, name), '');
+  return segment(name);
+}
+
 describe('an entry', () => {
   test('of version 0 has the protocol, the columns and a segment without rows', () => {
     const actions = firstEntry('tags', empty, 5)
@@ -98,6 +104,7 @@ describe('an entry', () => {
       formatVersion: undefined,
       protocol: undefined,
       committedAt: 5,
+      operation: 'WRITE',
       needs: { tags: 7 },
       isOurs: true,
       isSigned: true,
@@ -184,9 +191,9 @@ describe('an entry', () => {
 describe('a log', () => {
   test('holds what was appended, in order, whoever reads it', async () => {
     const log = await newLog();
-    expect(await log.append({ writer: 'a/0', number: 1 }, segment('a-0-1.parquet'))).toBe(1);
+    expect(await log.append({ writer: 'a/0', number: 1 }, segmentIn(log, 'a-0-1.parquet'))).toBe(1);
     expect(await log.append({ writer: 'b/0', number: 1 }, null)).toBe(2);
-    expect(await log.append({ writer: 'a/0', number: 2 }, segment('a-0-2.parquet'))).toBe(3);
+    expect(await log.append({ writer: 'a/0', number: 2 }, segmentIn(log, 'a-0-2.parquet'))).toBe(3);
     for (const reader of [log, logOf(log.folder)]) {
       const state = await reader.refresh();
       expect(state.version).toBe(3);
@@ -210,7 +217,7 @@ describe('a log', () => {
   test('takes a batch once, however often and by whichever object it is appended', async () => {
     const log = await newLog();
     const id = { writer: 'a/0', number: 1 };
-    for (const each of [log, log, logOf(log.folder)]) expect(await each.append(id, segment('a-0-1.parquet'))).toBe(1);
+    for (const each of [log, log, logOf(log.folder)]) expect(await each.append(id, segmentIn(log, 'a-0-1.parquet'))).toBe(1);
     expect((await log.refresh()).version).toBe(1);
   });
 
@@ -221,7 +228,7 @@ describe('a log', () => {
       logs.flatMap((log, writer) =>
         Array.from({ length: 20 }, (_, index) => {
           const id = { writer: `w${writer}/0`, number: index + 1 };
-          return log.append(id, segment(`w${writer}-0-${index + 1}.parquet`));
+          return log.append(id, segmentIn(log, `w${writer}-0-${index + 1}.parquet`));
         }),
       ),
     );
@@ -234,7 +241,7 @@ describe('a log', () => {
   test('gives states that later versions do not change', async () => {
     const log = await newLog();
     const before = await log.refresh();
-    await log.append({ writer: 'a/0', number: 1 }, segment('a-0-1.parquet'));
+    await log.append({ writer: 'a/0', number: 1 }, segmentIn(log, 'a-0-1.parquet'));
     expect(before.segments).toHaveLength(1);
     expect(before.has({ writer: 'a/0', number: 1 })).toBe(false);
     expect((await log.refresh()).has({ writer: 'a/0', number: 1 })).toBe(true);
@@ -253,7 +260,7 @@ describe('a log', () => {
 
   test('follows another engine that merges segments', async () => {
     const log = await newLog();
-    await log.append({ writer: 'a/0', number: 1 }, segment('a-0-1.parquet'));
+    await log.append({ writer: 'a/0', number: 1 }, segmentIn(log, 'a-0-1.parquet'));
     write(
       log.folder,
       2,
@@ -344,7 +351,7 @@ describe('a log', () => {
 
   test('replaces segments that are there, and nothing where one of them has gone', async () => {
     const log = await newLog();
-    const [one, two, merged] = [segment('a-0-1.parquet'), segment('a-0-2.parquet'), segment(mergedName())];
+    const [one, two, merged] = [segmentIn(log, 'a-0-1.parquet'), segmentIn(log, 'a-0-2.parquet'), segmentIn(log, mergedName())];
     await log.append({ writer: 'a/0', number: 1 }, one);
     await log.append({ writer: 'a/0', number: 2 }, two);
     const merge = { operation: 'OPTIMIZE', removed: [one, two], added: [merged], dataChange: false } as const;
@@ -358,7 +365,8 @@ describe('a log', () => {
 
   test('tells every state that it has had, by version and by time', async () => {
     const log = await newLog();
-    for (let number = 1; number <= 40; number++) await log.append({ writer: 'a/0', number }, segment(`a-0-${number}.parquet`));
+    for (let number = 1; number <= 40; number++)
+      await log.append({ writer: 'a/0', number }, segmentIn(log, `a-0-${number}.parquet`));
     for (const version of [0, 1, 33, 40]) {
       const state = await log.at(version);
       expect([state.version, state.segments.length, state.has({ writer: 'a/0', number: version + 1 })]).toEqual([

@@ -40,7 +40,7 @@ if (canTrace()) {
         let failures = 0;
         for (const [index, scenario] of scenarios.entries()) {
           const base = await baseOf(scenario);
-          for (const nth of isLarge ? [1, 2, 3, 4, 5, 6, 8, 10, 12] : [1 + (index % 4)]) {
+          for (const nth of isLarge ? [1, 2, 3, 4, 5, 6, 8, 10, 12] : [1 + (index % 3)]) {
             const folder = `${base}, ${call} ${nth}`;
             copyStore(base, folder);
             const command = [...tracing, '-e', `inject=${call}:when=${nth}`];
@@ -71,7 +71,7 @@ async function faultsIn(scenario: Scenario, base: string): Promise<Fault[]> {
   const operations = await operationsOf(folder, scenario.begin(storage));
   if (isLarge) return operations.flatMap(faultsAt);
   const chosen = operations.filter(({ changes }, index) => changes || index % 8 === 0);
-  const stride = Math.ceil(chosen.length / 48);
+  const stride = Math.ceil(chosen.length / 32);
   return chosen.flatMap((operation, index) => {
     const faults = faultsAt(operation);
     return index % stride === 0 ? [faults[(index / stride) % faults.length] as Fault] : [];
@@ -108,8 +108,8 @@ async function faultsOf(scenario: Scenario, base: string, fault: Fault): Promise
     if (!possible.some((keys) => String(keys) === String(held))) say(`the store then holds ${held}`);
     if (failure !== undefined) await act();
     await storage.close();
-    const finally_ = await heldIn(folder);
-    if (String(finally_) !== String(scenario.after)) say(`in the end the store holds ${finally_}`);
+    const inTheEnd = await heldIn(folder);
+    if (String(inTheEnd) !== String(scenario.after)) say(`in the end the store holds ${inTheEnd}`);
   } catch (error) {
     say(`afterwards ${error instanceof MarqueError ? error.message : String((error as Error).stack)}`);
   }
@@ -118,7 +118,7 @@ async function faultsOf(scenario: Scenario, base: string, fault: Fault): Promise
 }
 
 function canTrace(): boolean {
-  const [command = '', ...args] = [...tracing, '-e', 'inject=fsync:error=EIO:when=1', 'true'];
+  const [command, ...args] = [...tracing, '-e', 'inject=fsync:error=EIO:when=1', 'true'];
   return spawnSync(command, args).status === 0;
 }
 

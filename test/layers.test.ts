@@ -45,6 +45,7 @@ const layers: readonly (readonly [file: string, whatItIs: string, reasonForLengt
   // Searching
   ['glob-syntax.ts', 'a glob taken apart'],
   ['glob.ts', 'a glob as one regular expression of linear time'],
+  ['extent.ts', 'the part of a store that an answer can depend on'],
   ['compile.ts', 'a search as SQL'],
   ['evaluate.ts', 'the same search over rows in memory'],
 
@@ -67,6 +68,9 @@ const layers: readonly (readonly [file: string, whatItIs: string, reasonForLengt
 
   // Stores
   ['sql.ts', 'the files of sql/'],
+  ['where.ts', 'the plain comparisons of a WHERE'],
+  ['select-extent.ts', 'the part of a store that a SELECT can depend on'],
+  ['recent.ts', 'the newest runs first'],
   ['snapshot.ts', 'one state of a store that SQL can read'],
   ['storage/scope-rows.ts', 'a scope with its children as rows'],
   ['storage/lanes.ts', 'eight jobs at a time'],
@@ -89,7 +93,9 @@ const layers: readonly (readonly [file: string, whatItIs: string, reasonForLengt
   ['storage/checksum.ts', 'whether a file is as it was written, and where it is not'],
   ['storage/segment.ts', 'a Parquet file of a table, and its name'],
   ['storage/statistics.ts', 'the ranges of the columns of a segment, in three spellings'],
+  ['storage/pruning.ts', 'which segments can be left out, by their statistics'],
   ['storage/damage.ts', 'damaged files, with their names'],
+  ['storage/segment-checks.ts', 'each segment is checked before its rows are believed'],
   ['storage/delta-entry.ts', "one version of a table's log, as text"],
   ['storage/delta-actions.ts', 'that text, read back'],
   ['storage/table-state.ts', 'what a log adds up to, version by version'],
@@ -105,7 +111,7 @@ const layers: readonly (readonly [file: string, whatItIs: string, reasonForLengt
   ['storage/merge-run.ts', 'the segments of a run that has ended'],
   ['storage/vacuum.ts', 'files that nobody needs any more'],
   ['storage/log-audit.ts', 'what a log says, as far as it can be believed'],
-  ['storage/segment-check.ts', 'segments that are not as they were written'],
+  ['storage/segment-faults.ts', 'segments that are not as they were written'],
   ['storage/verify.ts', 'what is wrong with a store'],
   ['storage/keep-aside.ts', 'damaged files, kept'],
   ['storage/lost-merge.ts', 'segments whose rows stand in others as well'],

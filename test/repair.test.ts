@@ -160,6 +160,37 @@ describe('repair', () => {
     expect(await storage.verify()).toMatchObject({ ok: true });
   });
 
+  test('does not bring back a run whose deletion the log has lost', async () => {
+    const folder = await twoRuns();
+    await storageIn(folder).deleteRuns('calm-heron');
+    const [storage, before] = [storageIn(folder), await everything(storageIn(folder))];
+    for (const table of ['scopes', 'tags'] as const) {
+      const log = join(folder, table, '_delta_log');
+      rmSync(join(log, '_last_checkpoint'));
+      const last = readdirSync(log)
+        .filter((name) => /^\d+\.json$/.test(name))
+        .sort()
+        .at(-1) as string;
+      writeFileSync(join(log, last), '');
+    }
+    expect((await storage.repair()).lost).toEqual([]);
+    expect(await everything(storage)).toEqual(before);
+    expect(await storage.verify()).toMatchObject({ problems: [] });
+  });
+
+  test('leaves a segment out that cannot be read and whose log entry is lost, and goes on', async () => {
+    const folder = await twoRuns();
+    truncateSync(segmentOf(folder, 'tags', first), 60);
+    rmSync(entry(folder, 'tags', 2));
+    const { done } = await storageIn(folder).repair();
+    expect(done).toEqual([
+      expect.stringMatching(/0002\.json" \(it is missing\) was put together again: .*-0-2\..*cannot be read/),
+    ]);
+    const storage = storageIn(folder);
+    expect(await storage.verify()).toMatchObject({ problems: [] });
+    expect(await storage.sql`SELECT count(*) AS n FROM tags`).toEqual([{ n: 8 }]);
+  });
+
   test('restores a claim from its other half, and keeps the name of one that has none', async () => {
     const folder = await twoRuns();
     const claims = join(folder, '_runs');

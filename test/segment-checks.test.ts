@@ -189,7 +189,8 @@ describe('checking many segments', () => {
     const folder = temporaryFolder();
     const path = join(folder, 'a.parquet');
     writeFileSync(path, Buffer.alloc(2 ** 20 + 1));
-    const files = Array(50).fill({ name: 'a.parquet', ...(await fingerprint(path)) });
+    const file = { name: 'a.parquet', ...(await fingerprint(path)) };
+    const files = Array.from({ length: 50 }, () => file);
     const ending = new AbortController();
     let sound = 0;
     const checking = checkSegments(folder, files, {

@@ -43,7 +43,7 @@ type NamedFile = Fingerprint & { readonly name: string };
 /** What is done while segments are checked. */
 export interface Checking<S extends NamedFile> {
   /** Called for each one that is as it was written. */
-  sound?(segment: S): void;
+  readonly sound?: (segment: S) => void;
   /** Ends it between two segments: it then rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
 }

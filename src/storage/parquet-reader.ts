@@ -2,11 +2,9 @@ import { join } from 'node:path';
 import { type Connection, Database, quoteName } from '../duckdb.ts';
 import { MarqueError, messageOf, show } from '../error.ts';
 import type { Extent } from '../extent.ts';
-import { buffersOf } from '../record-rows.ts';
 import { columnsOf, type TableName, tableNames } from '../schema.ts';
-import { runNumberOf } from '../sid.ts';
 import { SqlSnapshot } from '../snapshot.ts';
-import { rawViewsSql, viewsSql } from '../sql.ts';
+import { rawViewsSql, schemaSql, viewsSql } from '../sql.ts';
 import type { Batch, Snapshot, Statement } from '../store.ts';
 import { lapsedRuns } from './claims.ts';
 import { damagedSegment } from './damage.ts';
@@ -32,12 +30,11 @@ export class ParquetReader implements Pick<CheckpointFormat, 'readCheckpoint'>, 
   readonly #database: Database;
   readonly #connection: Connection;
   readonly #selects: Connection;
-  /** Of their own: while logs are read with them, the views are made. */
+  /** Reads them while the views are made. */
   readonly #checkpoints: Connection;
   readonly #checks: SegmentChecks;
-  /** What searches need: a file without rows, and the raw tables as views. */
-  readonly #tables: Promise<string>;
-  readonly #views: Promise<void>;
+  /** Resolves when the views are there, to a file without rows that has the columns of every table. */
+  readonly #example: Promise<string>;
   #isWhole = true;
 
   private constructor(folder: string, database: Database, connections: readonly [Connection, Connection, Connection]) {
@@ -45,9 +42,8 @@ export class ParquetReader implements Pick<CheckpointFormat, 'readCheckpoint'>, 
     this.#database = database;
     [this.#connection, this.#selects, this.#checkpoints] = connections;
     this.#checks = new SegmentChecks(folder);
-    this.#tables = this.#makeTables();
-    this.#views = this.#tables.then(() => this.#selects.script(viewsSql()));
-    this.#views.catch(() => (this.#isWhole = false)); // whoever needs them is told
+    this.#example = this.#makeViews();
+    this.#example.catch(() => (this.#isWhole = false)); // whoever needs them is told
   }
 
   static async open(folder: string, limits: DuckDBLimits): Promise<ParquetReader> {
@@ -76,7 +72,6 @@ export class ParquetReader implements Pick<CheckpointFormat, 'readCheckpoint'>, 
     const { scopes, runs } = states;
     const waiting = unflushed.filter(({ id }) => !scopes.has(id));
     const pending = this.#pin(waiting);
-    let newestWaiting: number | undefined;
     const pendingRuns = this.#pin(unflushed.filter(({ id, tables }) => tables.runs !== undefined && !runs.has(id)));
     const committed = ({ batch }: Segment) => batch === null || scopes.has(batch);
     const segmentsOf = (table: TableName): readonly Segment[] => {
@@ -90,13 +85,12 @@ export class ParquetReader implements Pick<CheckpointFormat, 'readCheckpoint'>, 
       before: async (extent, signal) => {
         const needed = within(extent, segments);
         await this.#check(needed, signal);
-        const example = await this.#tables;
+        const example = await this.#example;
         return [pinning((table) => this.#pathsOf(needed, table) ?? [example], pending, pendingRuns)];
       },
-      views: this.#views,
       newestRun: (extent) => {
         const newest = newestRun(within(extent, segments).get('scopes') ?? []);
-        return newest === null ? null : Math.max(newest, (newestWaiting ??= newestRunIn(waiting)));
+        return newest === -1 && waiting.length > 0 ? null : newest;
       },
       lapsed: (live) => lapsedRuns(join(this.#folder, '_runs'), live),
       release: () => {
@@ -122,12 +116,17 @@ export class ParquetReader implements Pick<CheckpointFormat, 'readCheckpoint'>, 
     }
   }
 
-  /** A view is bound when it is made, to a file without rows; each query binds it again, to the files of its own snapshot. */
-  async #makeTables(): Promise<string> {
-    const example = await writeExample(this.#connection, this.#database.temporaryFolder);
+  /**
+   * A view is bound when it is made, and again by each query, then to the files of its own snapshot. Binding views over views over files takes
+   * three times as long as over tables, so they are made over empty tables, which then give way to views over files.
+   */
+  async #makeViews(): Promise<string> {
+    const connection = this.#connection;
+    const example = await writeExample(connection, this.#database.temporaryFolder);
     const { text, values } = pinning(() => [example], null, null);
-    for (const connection of [this.#connection, this.#selects]) await connection.run(text, values);
-    await this.#connection.script(rawViewsSql(sourceOf));
+    await connection.run(text, values);
+    const dropped = tableNames.map((table) => `DROP TABLE raw.${table};`);
+    await connection.script([schemaSql(), viewsSql(), ...dropped, rawViewsSql(sourceOf)].join('\n'));
     return example;
   }
 
@@ -173,17 +172,6 @@ function newestRun(segments: readonly Segment[]): number | null {
   return highest.reduce((a, b) => (a === null || b === null ? null : Math.max(a, b)), -1);
 }
 
-/** The highest number of a run with scopes in these batches; -1 where there are none. */
-function newestRunIn(batches: readonly Batch[]): number {
-  let newest = -1;
-  for (const { scopes } of batches.map(({ tables }) => tables)) {
-    if (scopes === undefined) continue;
-    const { values } = buffersOf(scopes, 0); // sid is the first column
-    for (let row = 0; row < scopes.numRows; row++) newest = Math.max(newest, Number(values[row]));
-  }
-  return newest === -1 ? -1 : runNumberOf(newest);
-}
-
 /**
  * Puts a connection into the state of a snapshot: one variable, which the views read, since each statement costs half a millisecond.
  * `runs` has unflushed batches of its own, for it is written after `scopes`.
@@ -199,7 +187,7 @@ function pinning(
   return { text: `SET VARIABLE snapshot = {${fields.join(', ')}}`, values };
 }
 
-/** A file without rows that has the columns of every table, in a folder of the database's own: making one for each takes six times as long. */
+/** A Parquet file with the columns of all tables and no rows. Making one for each table takes six times as long. */
 async function writeExample(connection: Connection, folder: string): Promise<string> {
   const path = join(folder, 'example.parquet');
   const columns = new Map(tableNames.flatMap((table) => columnsOf(table).map(([name]) => [name, `${table}.${quoteName(name)}`])));

@@ -136,17 +136,16 @@ export class ParquetStore implements Store {
     });
   }
 
-  /** Hands the files to whoever takes them in whatever state they are. What this object knows of them it learns anew afterwards. */
+  /** Hands the files to whoever takes them in whatever state they are. */
   async apart<T>(job: (folder: string, limits: DuckDBLimits) => Promise<T>): Promise<T> {
-    return await this.#use(async () => {
-      try {
-        return await job(this.#folder, this.#limits);
-      } finally {
-        this.#logs = this.#newLogs();
-        this.#states = new CurrentStates(this.#logs);
-        this.#exists = false;
-      }
-    });
+    return await this.#use(() => job(this.#folder, this.#limits));
+  }
+
+  /** What this object knows of the logs is not true any more: it learns it anew. */
+  forget(): void {
+    this.#logs = this.#newLogs();
+    this.#states = new CurrentStates(this.#logs);
+    this.#exists = false;
   }
 
   spill(batches: readonly UnwrittenBatch[]): void {

@@ -75,6 +75,7 @@ export class ParquetStorage extends Storage {
   async repair(): Promise<Repaired> {
     const { repairLogs, repairSegments } = await import('./repair.ts');
     const logs = await this.#store.apart((folder, limits) => repairLogs(folder, limits));
+    this.#store.forget();
     return await this.#store.maintain((tables) => repairSegments(tables, logs));
   }
 

@@ -10,6 +10,7 @@ import { batchesOnlyIn, type LogAudit, type LogFault, sumOf } from './log-audit.
 import { coveredSegments } from './lost-merge.ts';
 import { childTables } from './scope-rows.ts';
 import { batchOf, emptySegment, isMergedName, type SegmentFile } from './segment.ts';
+import { unreadRows } from './segment-faults.ts';
 import type { SegmentWriter } from './segment-writer.ts';
 
 /** What is put in the place of a version that was lost. */
@@ -90,6 +91,11 @@ async function fillFromFiles(
   const batches = new Set([...audit.entries.values(), ...said].flatMap((entry) => entry.batches.map(keyOf)));
   for (const [key, { id, name }] of found) {
     if (batches.has(key) || !(table === 'scopes' ? await isWhole(audits, id) : audits.scopes.state.has(id))) continue;
+    const why = await unreadRows(table, { name, rows: null }, writer);
+    if (why !== null) {
+      first.decisions.push(`${name}, which was to hold batch ${id.number} of ${id.writer}, cannot be read (${why})`);
+      continue;
+    }
     first.added.push(await writer.describe(table, name));
     first.batches.push(id);
     batches.add(key);
@@ -196,7 +202,9 @@ async function settleMerges(
   for (const { name } of said.flatMap((each) => each.removed)) added.delete(name);
   const unnamed: SegmentFile[] = [];
   for (const name of (await readdir(log.folder)).sort()) {
-    if (isMergedName(name) && !named.has(name)) unnamed.push(await writer.describe(table, name));
+    const isCandidate =
+      isMergedName(name) && !named.has(name) && (await unreadRows(table, { name, rows: null }, writer)) === null;
+    if (isCandidate) unnamed.push(await writer.describe(table, name));
   }
   const covered = await coveredSegments({ table, folder: log.folder, live: [...added.values()], unnamed, entries }, writer);
   const last = said.at(-1) as Contents; // after whatever added the segments that it merged

@@ -5,6 +5,7 @@ import { messageOf, show } from '../error.ts';
 import { type Row, type TableName, tableNames } from '../schema.ts';
 import { ordinalOf, sidOf } from '../sid.ts';
 import { checkClaims, claimIn, type ClaimedRun } from './claim-check.ts';
+import { deletedRuns, removeRows } from './delete-runs.ts';
 import { makeFolder, putIfAbsent, syncFolder, writeWhole } from './files.ts';
 import { keepAside } from './keep-aside.ts';
 import type { DuckDBLimits } from './limits.ts';
@@ -13,7 +14,7 @@ import { rebuildLog } from './rebuild-log.ts';
 import { batchOfRows } from './row-batch.ts';
 import { childTables } from './scope-rows.ts';
 import type { SegmentFile } from './segment.ts';
-import { checkAll, slugsOf } from './segment-check.ts';
+import { segmentFaults, slugsOf } from './segment-faults.ts';
 import type { SegmentWriter } from './segment-writer.ts';
 import { UnusableSpill } from './spill.ts';
 import { Spills } from './spills.ts';
@@ -90,7 +91,7 @@ export async function repairSegments(tables: Tables, before: Repaired): Promise<
   const faulty: { readonly table: TableName; readonly segments: readonly SegmentFile[]; readonly damaged: readonly string[] }[] =
     [];
   for (const table of tableNames) {
-    const faults = await checkAll(folder, table, states[table].segments, writer);
+    const faults = await segmentFaults(folder, table, states[table].segments, writer);
     for (const { path, kind, what } of faults) if (kind === 'unreadable') left.push(`${show(path, 300)}: ${what}`);
     const taken = faults.filter(({ kind }) => kind !== 'unreadable');
     const damaged = taken.filter(({ kind }) => kind === 'damaged').map(({ path }) => path);
@@ -117,6 +118,8 @@ export async function repairSegments(tables: Tables, before: Repaired): Promise<
       `${segments.length} segments were taken out of ${table} by version ${version}; those that were there are kept in _damaged`,
     );
   }
+  // A version that was lost may have been the deletion of a run: what it took out has come back with the segments.
+  if (before.done.length > 0) await removeRows(tables, await deletedRuns(tables));
   return { lost, done, left };
 }
 

@@ -10,7 +10,7 @@ import { auditLogs, type LogAudit } from './log-audit.ts';
 import { isStore, type Logs, logsIn } from './parquet-folder.ts';
 import { patternOf } from './path-pattern.ts';
 import { childTables } from './scope-rows.ts';
-import { checkAll, slugsOf } from './segment-check.ts';
+import { segmentFaults, slugsOf } from './segment-faults.ts';
 import { SegmentWriter } from './segment-writer.ts';
 import { UnusableSpill } from './spill.ts';
 import { Spills } from './spills.ts';
@@ -90,7 +90,7 @@ async function segmentProblems(
   writer: SegmentWriter,
   runs: ReadonlyMap<number, ClaimedRun>,
 ): Promise<readonly Problem[]> {
-  const faults = await checkAll(folder, table, state.capture().segments, writer);
+  const faults = await segmentFaults(folder, table, state.capture().segments, writer);
   if (faults.length === 0) return [];
   // Others may have merged segments meanwhile, and a vacuum removed them: these were needed no more.
   const since = await log.replay().catch(() => null);

@@ -20,8 +20,6 @@ for (let turn = 0; ; turn++) {
   });
   await flow.execute();
   say(`${label} 12`);
-  if (turn % 3 === 1) {
-    await storage.compact();
-    say('compacted');
-  }
+  await storage.compact();
+  say('compacted');
 }

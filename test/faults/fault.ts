@@ -27,7 +27,10 @@ export function inject(folder: string, fault: Fault): Injected {
     throw systemError(fault.code, operation);
   };
   watch(folder, {
-    before: (operation) => void strike(operation, 'before'),
+    before: (operation) => {
+      strike(operation, 'before');
+      return undefined;
+    },
     after: (operation) => strike(operation, 'after'),
   });
   return { hit: () => hit, gone: release };

@@ -7,20 +7,16 @@ export interface Program {
   readonly process: ChildProcess;
   /** The lines that it has printed so far, whole ones only. */
   readonly lines: readonly string[];
-  /** Resolves at the first line, or when it has ended. */
-  readonly spoke: Promise<void>;
+  /** Resolves when it has printed so many lines, or has ended. */
+  until(count: number): Promise<void>;
   /** How it ended. `errors` is what it wrote on standard error. */
   readonly ended: Promise<{ readonly code: number | null; readonly signal: NodeJS.Signals | null; readonly errors: string }>;
 }
 
-export function start(
-  script: string,
-  args: readonly string[],
-  { command = [] as readonly string[], env = {} as Readonly<Record<string, string>> } = {},
-): Program {
+export function start(script: string, args: readonly string[], { command = [] as readonly string[], env = {} } = {}): Program {
   const path = fileURLToPath(new URL(script, import.meta.url));
-  const [executable, ...rest] = [...command, process.execPath, path, ...args] as [string, ...string[]];
-  const child = spawn(executable, rest, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env } });
+  const [executable = process.execPath, ...words] = [...command, process.execPath, path, ...args];
+  const child = spawn(executable, words, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env } });
   onTestFinished(() => void child.kill('SIGKILL'));
   const lines: string[] = [];
   let errors = '';
@@ -29,15 +25,29 @@ export function start(
     child.on('error', reject);
     child.on('close', (code, signal) => resolve({ code, signal, errors }));
   });
-  const spoke = new Promise<void>((resolve) => {
-    child.on('close', () => resolve());
-    let rest = '';
-    child.stdout.on('data', (data: Buffer) => {
-      const parts = (rest + data.toString()).split('\n');
-      rest = parts.pop() as string; // a line that was cut off was never said
-      lines.push(...parts);
-      if (lines.length > 0) resolve();
-    });
+  let isOver = false;
+  let rest = '';
+  const waiting = new Set<() => void>();
+  child.stdout.on('data', (data: Buffer) => {
+    const parts = (rest + data.toString()).split('\n');
+    rest = parts.pop() as string; // a line that was cut off was never said
+    lines.push(...parts);
+    for (const look of waiting) look();
   });
-  return { process: child, lines, spoke, ended };
+  child.on('close', () => {
+    isOver = true;
+    for (const look of waiting) look();
+  });
+  const until = async (count: number): Promise<void> => {
+    let look: () => void = () => undefined;
+    await new Promise<void>((resolve) => {
+      look = () => {
+        if (lines.length >= count || isOver) resolve();
+      };
+      waiting.add(look);
+      look();
+    });
+    waiting.delete(look);
+  };
+  return { process: child, lines, until, ended };
 }

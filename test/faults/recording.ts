@@ -78,5 +78,6 @@ export function record(folder: string): Recording {
 /** What is below a folder, parents first, and whether it is a file. */
 export function entriesBelow(folder: string): [path: string, isFile: boolean][] {
   const entries = real.readdirSync(folder, { recursive: true, withFileTypes: true });
-  return entries.map((entry): [string, boolean] => [`${entry.parentPath}/${entry.name}`, entry.isFile()]).sort();
+  const found = entries.map((entry): [string, boolean] => [`${entry.parentPath}/${entry.name}`, entry.isFile()]);
+  return found.sort(([a], [b]) => (a < b ? -1 : 1));
 }

@@ -42,7 +42,7 @@ export function scenariosOf(marque) {
     },
     {
       name: 'compaction',
-      touches: /tags\/merged-[^/]+\.parquet$/,
+      touches: /tags\/[^/]*merged[^/]*\.parquet$/,
       before: [...a, ...b, ...c],
       after: [...a, ...b, ...c],
       prepare: (storage) => runs(storage, 'a', 'b', 'c'),

@@ -7,14 +7,14 @@ import { DuckDBInstance } from '@duckdb/node-api';
  * `open.sql` each time. A line for each time: the rows of scopes, tags, logs, artifacts, as JSON.
  */
 const [entry, folder, kind] = process.argv.slice(2);
-let isOver = false;
-process.on('SIGTERM', () => (isOver = true));
+const end = new AbortController();
+process.on('SIGTERM', () => end.abort());
 
 const question = `SELECT (SELECT count(*) FROM scopes) AS scopes, (SELECT count(*) FROM tags) AS tags,
   (SELECT count(*) FROM logs WHERE step IS NOT NULL) AS logs, (SELECT count(*) FROM artifacts) AS artifacts`;
 
 const count = kind === 'marque' ? await withMarque() : await withPlainDuckDB();
-while (!isOver) {
+while (!end.signal.aborted) {
   writeSync(1, `${JSON.stringify(Object.values(await count()).map(Number))}\n`);
   await new Promise(setImmediate); // or the signal would never be heard
 }

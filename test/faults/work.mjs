@@ -5,7 +5,7 @@
  * @param marque the package, as imported
  * @param each called in every step, after what it recorded
  */
-export function workFlow({ Flow, step }, storage, label, count, each = undefined) {
+export function workFlow({ Flow, step }, storage, label, count, each) {
   const flow = new Flow('work', storage, { logLevel: 'silent', capture: false });
   const steps = Array.from({ length: count }, (_, index) =>
     step('work', (handle) => {

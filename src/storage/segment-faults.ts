@@ -18,7 +18,7 @@ export interface SegmentFault {
 }
 
 /** Checks segments by their checksums; those that have none by reading them. */
-export async function checkAll(
+export async function segmentFaults(
   folder: string,
   table: TableName,
   segments: readonly SegmentFile[],
@@ -56,7 +56,11 @@ export function slugsOf(
 }
 
 /** Why the rows of a segment cannot be read; null where they can. */
-async function unreadRows(table: TableName, { name, rows }: SegmentFile, writer: SegmentWriter): Promise<string | null> {
+export async function unreadRows(
+  table: TableName,
+  { name, rows }: Pick<SegmentFile, 'name' | 'rows'>,
+  writer: SegmentWriter,
+): Promise<string | null> {
   try {
     const text =
       'SELECT count(*) AS n, max(COLUMNS(* EXCLUDE (filename))) FROM read_parquet($1, hive_partitioning = false, filename = true)';
