@@ -64,10 +64,7 @@ export class Connection {
   script(text: string): Promise<void> {
     return this.#add(() =>
       this.#guard(text, async () => {
-        const extracted = await this.#extract(text);
-        for (let index = 0; index < extracted.count; index++) {
-          await this.#prepared(await extracted.prepare(index), (prepared) => prepared.run());
-        }
+        await this.#connection.run(refuseNul(text)); // all at once: on the way from one to the next, JavaScript may be busy
       }),
     );
   }

@@ -189,7 +189,7 @@ async function lock(connection: DuckDBConnection, allowed: readonly string[] | '
       'SET GLOBAL lock_configuration = true',
     );
   }
-  for (const setting of settings) await inFlight.add(() => connection.run(setting));
+  await inFlight.add(() => connection.run(settings.join(';\n')));
 }
 
 /** DuckDB compares paths as text, so a folder reached through a link is allowed under both names. */

@@ -1,5 +1,5 @@
 import { type Glob, literalStart } from './glob.ts';
-import { type TableName, tableNames } from './schema.ts';
+import type { TableName } from './schema.ts';
 import type { Search } from './search.ts';
 import { lastOrdinal, lastRunNumber, runNumberOf, sidOf } from './sid.ts';
 
@@ -9,6 +9,8 @@ import { lastOrdinal, lastRunNumber, runNumberOf, sidOf } from './sid.ts';
  */
 export interface Extent {
   readonly tables: ReadonlySet<TableName>;
+  /** The views of `sql/views.sql` by which they are read; raw tables are read by themselves. */
+  readonly views: ReadonlySet<string>;
   /** Keys of scopes, ascending and apart from each other; null stands for all. For the table `runs` those of whole runs count. */
   readonly sids: readonly SidRange[] | null;
   /** In the table `runs`, the column `run` is called `slug`. */
@@ -36,9 +38,9 @@ export interface TimePredicate {
   readonly to: number;
 }
 
-/** All of some tables. */
-export function allOf(tables: Iterable<TableName> = tableNames): Extent {
-  return { tables: new Set(tables), sids: null, texts: [], times: [] };
+/** All of some tables, perhaps read by views. */
+export function allOf(tables: Iterable<TableName>, views: Iterable<string> = []): Extent {
+  return { tables: new Set(tables), views: new Set(views), sids: null, texts: [], times: [] };
 }
 
 /** What a search looks at, in runs with at least the number `oldest`. It finds nothing elsewhere. */
@@ -56,7 +58,7 @@ export function extentOfSearch({ glob, flow, step, runs, status, where }: Search
     { column: 'status', kind: 'equals', texts: status },
   ];
   const tables: TableName[] = where === null ? ['scopes'] : ['scopes', 'tags'];
-  return { tables: new Set(tables), sids: sidsOf(runs, oldest), texts, times: [] };
+  return { ...allOf(tables), sids: sidsOf(runs, oldest), texts };
 }
 
 /** The scopes with these keys, and everything that is read with them. */

@@ -1,6 +1,5 @@
 import { type Extent, extentOfSearch } from './extent.ts';
 import type { Search } from './search.ts';
-import { runNumberOf } from './sid.ts';
 import type { Tag } from './tag.ts';
 
 /**
@@ -17,22 +16,17 @@ export async function findRecent(
 ): Promise<readonly number[]> {
   if (search.runs.kind !== 'recent' || search.limit === 0) return await find(search, 0);
   const { back, before } = search.runs;
-  const latest = async (fewer: Search, below: number | null): Promise<readonly number[]> => {
-    let end = below;
-    for (let count = 1; ; count *= 8) {
-      const part = { ...fewer, runs: { kind: 'recent', back: 0, before: end } } as const;
-      const newest = newestRun(extentOfSearch(part));
-      if (newest === -1) return [];
-      const first = Math.min(newest ?? 0, end === null ? Number.POSITIVE_INFINITY : end - 1);
-      const oldest = newest === null ? 0 : Math.max(0, first - count + 1);
-      const found = await find(part, oldest);
-      if (found.length > 0 || oldest === 0) return found;
-      end = oldest;
-    }
-  };
-  if (back === 0) return await latest(search, before);
-  const [last] = await latest({ ...search, limit: 1 }, before); // of the run after the one that is asked for
-  return last === undefined ? [] : await latest(search, runNumberOf(last));
+  let end = before;
+  for (let count = back + 1; ; count *= 8) {
+    const part = { ...search, runs: { kind: 'recent', back, before: end } } as const;
+    const newest = newestRun(extentOfSearch(part));
+    if (newest === -1) return [];
+    const last = Math.min(newest ?? 0, end === null ? Number.POSITIVE_INFINITY : end - 1);
+    const oldest = Math.max(0, last - count + 1);
+    const found = await find(part, oldest);
+    if (found.length > 0 || oldest === 0) return found;
+    if (back === 0) end = oldest; // of the run before the last, the last may have been among these
+  }
 }
 
 /** A predicate that is called once for each distinct tag, however often it is asked. Like a Map it takes NaN for NaN and -0 for 0. */

@@ -1,7 +1,7 @@
 import { allOf, type Extent, overlap, runsBetween, type SidRange, type TextPredicate, type TimePredicate } from './extent.ts';
 import { type TableName, tableNames } from './schema.ts';
 import { lastRunNumber } from './sid.ts';
-import { tablesOfViews } from './sql.ts';
+import { type View, views } from './sql.ts';
 import type { SqlValue } from './store.ts';
 import { type Comparison, comparisonsIn, type Operand, parseTime } from './where.ts';
 
@@ -27,10 +27,14 @@ export function extentOfSelect(serialized: string, values: readonly SqlValue[]):
       for (const { key: name } of (node as { map: readonly { key: string }[] }).map) own.add(name.toLowerCase());
     return node;
   });
+  known ??= views();
   const reads = named.map((table) => tablesBehind(table, own));
-  if (!isClear || reads.includes(null)) return allOf();
-  const extent = allOf(reads.flatMap((tables) => [...(tables as ReadonlySet<TableName>)]));
-  const [only, ...others] = named.filter((_, index) => reads[index]?.size !== 0);
+  if (!isClear || reads.includes(null)) return allOf(tableNames, known.keys());
+  const extent = allOf(
+    reads.flatMap((read) => [...(read as Read).tables]),
+    reads.flatMap((read) => (read as Read).views),
+  );
+  const [only, ...others] = named.filter((_, index) => reads[index] !== ownName);
   if (only === undefined || others.length > 0) return extent;
   const select = selects.find((node) => node.from_table === only);
   // A sample is taken before WHERE is looked at: of other rows it would be another.
@@ -80,17 +84,25 @@ function functionOf(node: object): string {
   return called?.function_name?.toLowerCase() ?? '';
 }
 
-let views: ReadonlyMap<string, ReadonlySet<TableName>> | null = null;
+let known: ReadonlyMap<string, View> | null = null;
 
-/** The raw tables that a name stands for; null where nobody knows, none for what the statement itself defines. */
-function tablesBehind(
-  { schema_name: schema, table_name: name }: BaseTable,
-  own: ReadonlySet<string>,
-): ReadonlySet<TableName> | null {
+interface Read {
+  readonly tables: ReadonlySet<TableName>;
+  readonly views: readonly string[];
+}
+
+/** For what the statement itself defines. */
+const ownName: Read = { tables: new Set(), views: [] };
+
+/** What a name stands for; null where nobody knows. */
+function tablesBehind({ schema_name: schema, table_name: name }: BaseTable, own: ReadonlySet<string>): Read | null {
   const table = name.toLowerCase();
-  if (schema.toLowerCase() === 'raw') return new Set(tableNames.filter((one) => one === table));
-  views ??= tablesOfViews();
-  return views.get(table) ?? (schema === '' && own.has(table) ? new Set() : null);
+  if (schema.toLowerCase() === 'raw') {
+    return { tables: new Set(tableNames.filter((one) => one === table)), views: [] };
+  }
+  const view = known?.get(table);
+  if (view !== undefined) return { tables: view.tables, views: [table] };
+  return schema === '' && own.has(table) ? ownName : null;
 }
 
 /**

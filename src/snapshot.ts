@@ -7,6 +7,7 @@ import { MarqueError } from './error.ts';
 import { acceptTags } from './evaluate.ts';
 import { allOf, type Extent, extentOfSearch, extentOfSids } from './extent.ts';
 import { findRecent, judgedOnce } from './recent.ts';
+import type { TableName } from './schema.ts';
 import type { Search } from './search.ts';
 import { extentOfSelect } from './select-extent.ts';
 import type { EncodedArtifact, Result, ScopeRecord, Snapshot, Staged, Statement, Status } from './store.ts';
@@ -27,6 +28,8 @@ export interface SqlSnapshotOptions {
    * there; -1 where there is none for certain, null where nobody knows.
    */
   readonly newestRun?: (extent: Extent) => number | null;
+  /** Whether a table can have rows within an extent; where it cannot, it is not read. All can by default. */
+  readonly mayHold?: (table: TableName, extent: Extent) => boolean;
   /** Of the runs that have not ended, by number, those of which nobody knows whether they go on. None by default. */
   lapsed?: ((live: readonly number[]) => Promise<readonly number[]>) | undefined;
   /** Called once, after the last query has settled. */
@@ -58,12 +61,7 @@ export class SqlSnapshot implements Snapshot {
 
   async read(sids: readonly number[]): Promise<readonly ScopeRecord[]> {
     if (sids.length === 0) return [];
-    const [scopes, tags, logs, artifacts] = (await this.#use(() => this.#run(extentOfSids(sids), readings(sids)))) as [
-      Result,
-      Result,
-      Result,
-      Result,
-    ];
+    const [scopes, tags, logs, artifacts] = await this.#use(() => this.#readings(sids));
     const tagsOf = grouped(tags, ([, content, value]) => ({ content, value }) as Tag);
     const logsOf = grouped(logs, ([, level, message, at]) => ({ level, message, at }) as ScopeRecord['logs'][number]);
     const artifactsOf = grouped(artifacts, ([, name, codec, text, bytes]) => ({ name, codec, text, bytes }) as EncodedArtifact);
@@ -121,12 +119,22 @@ export class SqlSnapshot implements Snapshot {
     return (result as Result).values[0] as number[];
   }
 
+  /** The rows of scopes, tags, logs and artifacts with these keys. */
+  async #readings(sids: readonly number[]): Promise<readonly [Result, Result, Result, Result]> {
+    const extent = extentOfSids(sids);
+    const { mayHold } = this.#options;
+    const all = readings(sids);
+    const asked = all.filter(({ table }) => mayHold?.(table, extent) ?? true);
+    const results = await this.#run({ ...extent, tables: new Set(asked.map(({ table }) => table)) }, asked);
+    return all.map((one) => results[asked.indexOf(one)] ?? nothing) as unknown as readonly [Result, Result, Result, Result];
+  }
+
   /** What puts a connection into the state that a user's statement sees. Only the view `runs` asks which of them have lapsed. */
   async #beforeUsers({ text, values }: Statement): Promise<Before> {
     const { lapsed } = this.#options;
     const more: Statement[] = [];
     if (lapsed !== undefined && /\bruns\b/i.test(text)) {
-      const [live] = await this.#run(allOf(['runs']), [{ text: 'SELECT run_number FROM live_runs', values: [] }]);
+      const [live] = await this.#run(allOf(['runs'], ['live_runs']), [{ text: 'SELECT run_number FROM live_runs', values: [] }]);
       const numbers = await lapsed((live as Result).values[0] as number[]);
       more.push({ text: 'SET VARIABLE lapsed_runs = $1::BIGINT[]', values: [numbers.map(BigInt)] });
     }
@@ -171,17 +179,22 @@ export class SqlSnapshot implements Snapshot {
   }
 }
 
+const nothing: Result = { columns: [], values: [], rowCount: 0 };
+
 /** One SELECT each for scopes, tags, logs and artifacts. The range prunes files and row groups, which the list does not. */
-function readings(sids: readonly number[]): readonly Statement[] {
+function readings(sids: readonly number[]): readonly (Statement & { readonly table: TableName })[] {
   const values = [sids.map(BigInt), BigInt(least(sids)), BigInt(greatest(sids))];
-  const these = 'sid BETWEEN $2 AND $3 AND sid IN (SELECT unnest($1::BIGINT[]))';
+  const reading = (table: TableName, columns: string, order: string) => {
+    const text = `SELECT ${columns} FROM raw.${table} WHERE sid BETWEEN $2 AND $3 AND sid IN (SELECT unnest($1::BIGINT[]))${order}`;
+    return { table, text, values };
+  };
   const scopeColumns = `sid, flow, run, step, path, attempt, parent_sid, ref_sid, status, epoch_ms(started_at), duration_ms,
     error_message, error_stack, params`;
   return [
-    { text: `SELECT ${scopeColumns} FROM raw.scopes WHERE ${these}`, values },
-    { text: `SELECT sid, content, value FROM raw.tags WHERE ${these} ORDER BY sid, seq`, values },
-    { text: `SELECT sid, level, message, epoch_ms(logged_at) FROM raw.logs WHERE ${these} ORDER BY sid, seq`, values },
-    { text: `SELECT sid, name, codec, text, bytes FROM raw.artifacts WHERE ${these} ORDER BY sid, seq`, values },
+    reading('scopes', scopeColumns, ''),
+    reading('tags', 'sid, content, value', ' ORDER BY sid, seq'),
+    reading('logs', 'sid, level, message, epoch_ms(logged_at)', ' ORDER BY sid, seq'),
+    reading('artifacts', 'sid, name, codec, text, bytes', ' ORDER BY sid, seq'),
   ];
 }
 

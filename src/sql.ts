@@ -16,21 +16,32 @@ export function viewsSql(): string {
   return read('views');
 }
 
-/** The tables of the schema `raw` that each view of `sql/views.sql` reads, also through other views. */
-export function tablesOfViews(): ReadonlyMap<string, ReadonlySet<TableName>> {
-  const views = new Map<string, ReadonlySet<TableName>>();
-  const [, ...definitions] = viewsSql()
-    .replaceAll(/--.*/g, '')
-    .split(/\bCREATE OR REPLACE VIEW\s+/);
-  for (const definition of definitions) {
-    const [name = '', ...words] = definition.match(/[\w.]+/g) ?? [];
-    const tables = words.flatMap((word) => {
-      const table = tableNames.find((one) => word === `raw.${one}`);
-      return table === undefined ? [...(views.get(word) ?? [])] : [table];
-    });
-    views.set(name, new Set(tables));
+/** A view of `sql/views.sql`. */
+export interface View {
+  /** The statement that makes it. */
+  readonly text: string;
+  /** The views that have to be there before it. */
+  readonly views: ReadonlySet<string>;
+  /** The tables of the schema `raw` that it reads, also through those. */
+  readonly tables: ReadonlySet<TableName>;
+}
+
+/** The views of `sql/views.sql` by name, each after those that it reads. */
+export function views(): ReadonlyMap<string, View> {
+  const found = new Map<string, View>();
+  for (const statement of viewsSql().replaceAll(/--.*/g, '').split(';')) {
+    const [, name, body = ''] = /^\s*CREATE OR REPLACE VIEW (\w+) AS\b(.*)/s.exec(statement) ?? [];
+    if (name === undefined) continue;
+    const words = new Set(body.match(/[\w.]+/g));
+    const [below, tables] = [new Set<string>(), new Set(tableNames.filter((table) => words.has(`raw.${table}`)))];
+    for (const [other, view] of found) {
+      if (!words.has(other)) continue;
+      for (const each of [...view.views, other]) below.add(each);
+      for (const table of view.tables) tables.add(table);
+    }
+    found.set(name, { text: statement, views: below, tables });
   }
-  return views;
+  return found;
 }
 
 /**
@@ -38,8 +49,12 @@ export function tablesOfViews(): ReadonlyMap<string, ReadonlySet<TableName>> {
  * such as `* FROM batch(getvariable('unflushed'), 'tags')`.
  */
 export function rawViewsSql(sourceOf: (table: TableName) => string): string {
-  const views = tableNames.map((table) => `CREATE OR REPLACE VIEW raw.${table} AS SELECT ${sourceOf(table)};`);
-  return ['CREATE SCHEMA IF NOT EXISTS raw;', ...views].join('\n');
+  return ['CREATE SCHEMA IF NOT EXISTS raw;', ...tableNames.map((table) => `${rawViewSql(table, sourceOf(table))};`)].join('\n');
+}
+
+/** One of them. */
+export function rawViewSql(table: TableName, source: string): string {
+  return `CREATE OR REPLACE VIEW raw.${table} AS SELECT ${source}`;
 }
 
 /**

@@ -72,6 +72,25 @@ describe('a checkpoint', () => {
     });
   });
 
+  test('spares Parquet where its actions stand beside it as they were written, and only there', async () => {
+    const parquet = join(logFolder, '00000000000000000100.checkpoint.parquet');
+    const packed = join(logFolder, '_last_checkpoint.json.br');
+    const early = join(logFolder, '00000000000000000050.json'); // which has to be read where there is nothing else
+    const whole = readFileSync(packed);
+    const flipped = Buffer.from(whole.map((byte, at) => (at === whole.length >> 1 ? byte ^ 4 : byte)));
+    await withFile(early, 'damaged', async () => {
+      await withFile(parquet, 'damaged', async () => {
+        expect(await read()).toEqual([counts]);
+        for (const damaged of ['', flipped, whole.subarray(0, -1)]) {
+          await withFile(packed, damaged, () => expect(read()).rejects.toMatchObject({ code: 'STORE_DAMAGED' }));
+        }
+      });
+      await withFile(packed, flipped, async () => expect(await read()).toEqual([counts]));
+      const other = readFileSync(join(folder, 'scopes', '_delta_log', '_last_checkpoint.json.br'));
+      await withFile(packed, other, async () => expect(await read()).toEqual([counts]));
+    });
+  });
+
   test('is found by open.sql, and so are the versions after it', async () => {
     expect(await plainly(everywhere, join(folder, 'open.sql'))).toEqual([counts.map(String)]);
   });

@@ -2,7 +2,7 @@ import { execFile, execFileSync, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync, readdirSync } from 'node:fs';
-import { cp, link, mkdir, mkdtemp, open, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { cp, link, mkdir, mkdtemp, open, readdir, readFile, rm, stat, symlink, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -232,6 +232,17 @@ describe('DuckDBStore', () => {
     const reader = opened();
     await expect(selectIn(reader, 'FROM artifacts')).rejects.toMatchObject(damaged);
     await expect(reader.snapshot([]).then((snapshot) => snapshot.read([run.sid(1)]))).rejects.toMatchObject(damaged);
+  });
+
+  test.for([0.1, 0.3, 0.5, 0.7, 0.9])('reports a file that was cut short with its name, at %d of its length', async (part) => {
+    const store = opened();
+    const run = await claimRows(store, 'brave-otter');
+    const text = randomBytes(2 ** 20).toString('base64'); // most of the file
+    await store.write(await run.scope(1).artifact(1, 0, 'a', { text }).batch());
+    await closed(store);
+    await truncate(file, Math.floor(part * (await stat(file)).size));
+    const damaged = { code: 'STORE_DAMAGED', message: expect.stringContaining(file) };
+    await expect(selectIn(opened(), 'FROM artifacts')).rejects.toMatchObject(damaged);
   });
 
   describe.skipIf(!existsSync('/usr/bin/prlimit'))('on a full disk', () => {

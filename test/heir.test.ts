@@ -5,7 +5,7 @@ import { Flow, ParquetStorage, step } from '../src/index.ts';
 import type { Row } from '../src/schema.ts';
 import { sidOf } from '../src/sid.ts';
 import { DuckDBStore } from '../src/storage/duckdb-store.ts';
-import { liveRunOf } from '../src/storage/heir.ts';
+import { type Estate, inherit, liveRunOf, type LiveRun } from '../src/storage/heir.ts';
 import { JsonStore } from '../src/storage/json-store.ts';
 import { lockFile } from '../src/storage/lock.ts';
 import { ParquetStore } from '../src/storage/parquet-store.ts';
@@ -251,6 +251,38 @@ describe.each(kinds)('%s: what a dead writer left', (kind) => {
     expect(existsSync(lock)).toBe(true);
     expect((await place.spills.list()).length).toBeGreaterThan(1);
     expect(told.length).toBeLessThanOrEqual(1);
+  });
+});
+
+describe('what an heir warns of', () => {
+  const live: LiveRun = { number: 1, uuid: 'u', slug: 'slug', flow: 'flow', startedAt: start, starts: 1 };
+  const failing = async (): Promise<never> => await Promise.reject(new Error('the disk is full'));
+
+  async function warningsOf(estate: Partial<Estate>): Promise<readonly string[]> {
+    const told = warned();
+    const spills = new Spills(join(temporaryFolder(), 'spill'));
+    await inherit({ spills, write: failing, liveRuns: async () => await Promise.resolve([]), diedAt: failing, ...estate });
+    await new Promise(setImmediate);
+    return told;
+  }
+
+  test('is nothing where it could not look: nobody knows that anything was left', async () => {
+    expect(await warningsOf({ liveRuns: failing })).toEqual([]);
+    expect(await warningsOf({ liveRuns: async () => await Promise.resolve([live]) })).toEqual([]);
+  });
+
+  test('is the folder of the spills that could not be stored', async () => {
+    const place = new Place('parquet');
+    await deadRun(place);
+    const { spills } = place;
+    const said = `what earlier processes left in "${spills.folder}" could not be stored`;
+    expect(await warningsOf({ spills })).toEqual([expect.stringMatching(`^${said}.*: the disk is full$`)]);
+  });
+
+  test('are runs whose end could not be stored, where nothing was spilled', async () => {
+    const dead = { liveRuns: async () => await Promise.resolve([live]), diedAt: async () => await Promise.resolve(start) };
+    const said = /^the end of runs whose processes have died, .* could not be stored.*: the disk is full$/;
+    expect(await warningsOf(dead)).toEqual([expect.stringMatching(said)]);
   });
 });
 

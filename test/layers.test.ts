@@ -117,6 +117,7 @@ const layers: readonly (readonly [file: string, whatItIs: string, reasonForLengt
   ['storage/lost-merge.ts', 'segments whose rows stand in others as well'],
   ['storage/rebuild-log.ts', 'a version of a log put together again'],
   ['storage/repair.ts', 'a damaged store made usable'],
+  ['storage/segment-views.ts', 'the views over segments, each made when it is needed'],
   ['storage/parquet-reader.ts', 'the states of a Parquet store, for SQL'],
   ['storage/memory-sql.ts', 'SQL over batches that no database holds'],
   ['storage/parquet-store.ts', 'a store as a folder of Delta Lake tables'],

@@ -4,7 +4,7 @@ import type { Connection } from '../src/connection.ts';
 import { type Extent, runsBetween } from '../src/extent.ts';
 import { type TableName, tableNames } from '../src/schema.ts';
 import { extentOfSelect } from '../src/select-extent.ts';
-import { tablesOfViews, viewsSql } from '../src/sql.ts';
+import { views, viewsSql } from '../src/sql.ts';
 import type { SqlValue } from '../src/store.ts';
 
 let database: Database;
@@ -25,19 +25,21 @@ async function extentOf(text: string, ...values: readonly SqlValue[]): Promise<E
   return extentOfSelect(await serialized(text), values);
 }
 
-describe('the tables behind a view', () => {
-  test('are those that its definition names, also through other views', async () => {
-    const views = tablesOfViews();
-    const definitions = viewsSql().matchAll(/CREATE OR REPLACE VIEW (\w+) AS\s+([^;]*);/g);
-    let count = 0;
-    for (const [, name = '', body = ''] of definitions) {
-      const named = [...(await serialized(body)).matchAll(/"schema_name":"(\w*)","table_name":"(\w+)"/g)].flatMap(
-        ([, schema, table = '']) => (schema === 'raw' ? [table as TableName] : [...(views.get(table) ?? [])]),
-      );
-      expect([...(views.get(name) ?? [])], name).toEqual(expect.arrayContaining([...new Set(named)]));
-      count++;
+describe('what is behind a view', () => {
+  test('are the tables and views that its definition names, in the order in which they are made', async () => {
+    const made: string[] = [];
+    for (const [name, view] of views()) {
+      const body = view.text.replace(/^[^]*? AS\b/, '');
+      const references = [...(await serialized(body)).matchAll(/"schema_name":"(\w*)","table_name":"(\w+)"/g)];
+      const raw = references.flatMap(([, schema, table = '']) => (schema === 'raw' ? [table] : []));
+      const below = references.flatMap(([, schema, table = '']) => (schema === '' && views().has(table) ? [table] : []));
+      const all = new Set([...raw, ...below.flatMap((other) => [...(views().get(other)?.tables ?? [])])]);
+      expect([...view.tables].sort(), name).toEqual(expect.arrayContaining([...all].sort()));
+      expect([...view.views], name).toEqual(expect.arrayContaining(below));
+      expect(made, name).toEqual(expect.arrayContaining([...view.views]));
+      made.push(name);
     }
-    expect(views.size).toBe(count);
+    expect(made).toHaveLength(viewsSql().split('CREATE OR REPLACE VIEW').length - 1);
   });
 });
 
@@ -71,7 +73,9 @@ describe('the tables of a SELECT', () => {
     ['WITH mine AS (SELECT 1) FROM other.mine', tableNames],
   ];
   test.for(rows)('%s', async ([text, tables]) => {
-    expect([...(await extentOf(text)).tables].sort()).toEqual([...tables].sort());
+    const extent = await extentOf(text);
+    expect([...extent.tables].sort()).toEqual([...tables].sort());
+    if (tables === tableNames) expect([...extent.views]).toEqual([...views().keys()]);
   });
 });
 
@@ -137,7 +141,7 @@ describe('of one view, WHERE', () => {
     [`FROM scopes WHERE sid > $1 AND run_number < 1e3`, [NaN], no],
   ];
   test.for(rows)('%s with %o', async ([text, values, parts]) => {
-    const { tables: _, ...predicates } = await extentOf(text, ...values);
+    const { tables: _tables, views: _views, ...predicates } = await extentOf(text, ...values);
     expect(predicates).toEqual({ sids: null, texts: [], times: [], ...parts });
   });
 });

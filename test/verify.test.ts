@@ -1,8 +1,10 @@
-import { chmodSync, cpSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, mkdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { tableNames } from '../src/schema.ts';
+import { type TableName, tableNames } from '../src/schema.ts';
+import { createTables, logsIn } from '../src/storage/parquet-folder.ts';
 import { segmentName } from '../src/storage/segment.ts';
+import { SegmentWriter } from '../src/storage/segment-writer.ts';
 import { temporaryFolder } from './folders.ts';
 import { contentOf, entry, flip, segmentOf, twoRuns } from './damaged-stores.ts';
 import { storageIn, storeIn, writeRun } from './parquet-history.ts';
@@ -117,6 +119,37 @@ describe('verify', () => {
     }
   });
 
+  test('takes a store whose creation was interrupted before its table scopes for none, and the next process finishes it', async () => {
+    for (const table of ['artifacts', 'edges', 'scopes'] as const) {
+      const folder = join(temporaryFolder(), 'history');
+      await expect(createUntil(folder, table)).rejects.toThrow('the process died');
+      const none = { code: 'STORE_PATH', message: expect.stringContaining(`there is no store in "${folder}"`) };
+      await expect(storageIn(folder).verify()).rejects.toMatchObject(none);
+      await expect(storageIn(folder).repair()).rejects.toMatchObject(none);
+      await writeRun(storeIn(folder), 'brave-otter', 1);
+      expect(await storageIn(folder).verify()).toEqual({ ok: true, problems: [], notes: [] });
+    }
+  });
+
+  test('notes that a store has no checkpoints yet, which its creation ends with', async () => {
+    const folder = join(temporaryFolder(), 'history');
+    await createUntil(folder, null);
+    const { ok, notes } = await storageIn(folder).verify();
+    expect(ok).toBe(true);
+    expect(notes).toEqual(tableNames.map((table) => expect.stringMatching(`^${table} has no checkpoint yet`)));
+    await writeRun(storeIn(folder), 'brave-otter', 1);
+    expect(await storageIn(folder).verify()).toEqual({ ok: true, problems: [], notes: [] });
+  });
+
+  test('finds the first version of scopes missing where more has been stored', async () => {
+    const folder = await twoRuns();
+    for (const version of [0, 1, 2, 3, 4]) rmSync(entry(folder, 'scopes', version), { force: true });
+    const { problems } = await storageIn(folder).verify();
+    expect(problems).toContainEqual(
+      expect.objectContaining({ kind: 'log', file: entry(folder, 'scopes', 0), what: 'it is missing' }),
+    );
+  });
+
   test('refuses a folder without a store', async () => {
     const folder = temporaryFolder();
     await expect(storageIn(folder).verify()).rejects.toMatchObject({ code: 'STORE_PATH' });
@@ -125,3 +158,17 @@ describe('verify', () => {
     await expect(storageIn(folder).repair()).rejects.toMatchObject({ code: 'STORE_PATH' });
   });
 });
+
+/** Makes the tables of a store up to one, exclusive, as a process that dies there. Checkpoints come later. */
+async function createUntil(folder: string, last: TableName | null): Promise<void> {
+  for (const table of tableNames) mkdirSync(join(folder, table), { recursive: true });
+  const writer = await SegmentWriter.open(folder, { threads: 1 });
+  try {
+    await createTables(logsIn(folder, writer), async (table) => {
+      if (table === last) throw new Error('the process died');
+      return await writer.writeEmpty(table);
+    });
+  } finally {
+    await writer.close();
+  }
+}

@@ -1,8 +1,10 @@
 import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { brotliCompress, brotliDecompress, constants } from 'node:zlib';
 import type { Connection } from '../duckdb.ts';
 import type { TableName } from '../schema.ts';
-import { damageIn, fingerprint, isChecksum } from './checksum.ts';
+import { damageIn, digestOf, fingerprint, isChecksum } from './checksum.ts';
 import { addOf, checksumTag, deltaProtocol } from './delta-entry.ts';
 import { publishIfAbsent, temporaryBeside, writeWhole } from './files.ts';
 import { patternOf } from './path-pattern.ts';
@@ -12,10 +14,16 @@ import type { TableState } from './table-state.ts';
  * A checkpoint is a Parquet file that holds what the versions of a log up to its own add up to, so that nobody has to read all of
  * them. Engines find the latest by the file `_last_checkpoint`. We believe one only where its checksum stands there and fits: the versions
  * themselves are always there to be read instead.
+ *
+ * Beside the latest one its actions stand once more, as compressed JSON lines in one file of ours, which engines pass over: reading that
+ * takes a tenth of what Parquet takes, and no DuckDB.
  */
 
 /** Versions from one checkpoint to the next. */
 export const checkpointEvery = 100;
+
+/** Where the digest of our own file stands among the tags of `_last_checkpoint`. */
+const actionsTag = 'marque.actions';
 
 /** How long a removed segment is still named in checkpoints, for engines that want to know; Delta's own default. */
 const tombstonesForMs = 7 * 86_400_000;
@@ -32,6 +40,19 @@ export async function lastCheckpoint(logFolder: string): Promise<Checkpoint | nu
   const path = checkpointPath(logFolder, said.version);
   const damage = await damageIn(path, said).catch(() => 'it cannot be read');
   return damage === null ? { version: said.version, path } : null;
+}
+
+/** The actions of the latest checkpoint as JSON lines; null where they cannot be had without DuckDB. */
+export async function lastActions(logFolder: string): Promise<{ readonly version: number; readonly text: string } | null> {
+  try {
+    const said = parsed(await readFile(pointerIn(logFolder), 'utf8'));
+    if (said === null || said.actions === null) return null;
+    const packed = await readFile(actionsIn(logFolder));
+    if (digestOf(packed) !== said.actions) return null; // damaged, or of another checkpoint than the pointer
+    return { version: said.version, text: (await promisify(brotliDecompress)(packed, { chunkSize: 2 ** 20 })).toString() };
+  } catch {
+    return null; // missing: it is as good as the checkpoint, which may still be there
+  }
 }
 
 /** Which version `_last_checkpoint` names, without a look at the checkpoint; -1 where there is none. */
@@ -60,8 +81,11 @@ export async function writeCheckpoint(
   } finally {
     for (const temporary of [lines, parquet]) await rm(temporary, { force: true }).catch(() => undefined);
   }
+  const packed = await packedActions(actions);
+  await writeWhole(actionsIn(logFolder), packed);
   const { bytes, checksum } = await fingerprint(path); // of the one that is there: it may be another process's
-  const pointer = { version: state.version, size: actions.length, sizeInBytes: bytes, tags: { [checksumTag]: checksum } };
+  const tags = { [checksumTag]: checksum, [actionsTag]: digestOf(packed) };
+  const pointer = { version: state.version, size: actions.length, sizeInBytes: bytes, tags };
   await writeWhole(pointerIn(logFolder), JSON.stringify(pointer));
 }
 
@@ -109,12 +133,24 @@ function* textOf(actions: readonly object[]): Generator<string> {
   for (const action of actions) yield `${JSON.stringify(action)}\n`;
 }
 
-function parsed(text: string): { version: number; bytes: number; checksum: string } | null {
+/** Quickly: a file of some hundred bytes a segment, which are much alike. */
+async function packedActions(actions: readonly object[]): Promise<Uint8Array> {
+  const text = Buffer.concat(Array.from(textOf(actions), (line) => Buffer.from(line))); // may be longer than a string can be
+  return await promisify(brotliCompress)(text, { params: { [constants.BROTLI_PARAM_QUALITY]: 2 } });
+}
+
+function parsed(text: string): { version: number; bytes: number; checksum: string; actions: string | null } | null {
   try {
     const { version, sizeInBytes: bytes, tags } = JSON.parse(text) as Record<string, unknown>;
-    const checksum = (tags as Record<string, unknown> | undefined)?.[checksumTag];
+    const { [checksumTag]: checksum, [actionsTag]: actions } = (tags ?? {}) as Record<string, unknown>;
     const isWhole = Number.isSafeInteger(version) && Number.isSafeInteger(bytes) && isChecksum(checksum);
-    return isWhole ? { version: version as number, bytes: bytes as number, checksum } : null;
+    if (!isWhole) return null;
+    return {
+      version: version as number,
+      bytes: bytes as number,
+      checksum,
+      actions: typeof actions === 'string' ? actions : null,
+    };
   } catch {
     return null; // damaged, or another program's: as good as none
   }
@@ -126,4 +162,8 @@ function checkpointPath(logFolder: string, version: number): string {
 
 function pointerIn(logFolder: string): string {
   return join(logFolder, '_last_checkpoint');
+}
+
+function actionsIn(logFolder: string): string {
+  return join(logFolder, '_last_checkpoint.json.br');
 }

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { closeSync, openSync, readSync, statSync } from 'node:fs';
 import { open } from 'node:fs/promises';
+import { reading } from './files.ts';
 
 /** Bytes that one digest covers, so that damage is reported with its place. Hashing one takes less than a millisecond. */
 const blockBytes = 2 ** 20;
@@ -15,14 +16,16 @@ export interface Fingerprint {
   readonly checksum: string | null;
 }
 
-/** The length and the checksum of a file: the digests of its blocks, in order, as hexadecimal text. */
+/** The length and the checksum of a file: the digests of its blocks, in order, as hexadecimal text. @throws MarqueError STORE_PATH. */
 export async function fingerprint(path: string): Promise<{ readonly bytes: number; readonly checksum: string }> {
   let bytes = 0;
   const digests: string[] = [];
-  for await (const block of blocksOf(path)) {
-    bytes += block.length;
-    digests.push(digestOf(block));
-  }
+  await reading(path, async () => {
+    for await (const block of blocksOf(path)) {
+      bytes += block.length;
+      digests.push(digestOf(block));
+    }
+  });
   return { bytes, checksum: `${kind}${digests.join('.')}` };
 }
 

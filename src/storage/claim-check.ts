@@ -1,7 +1,7 @@
-import { readdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { messageOf } from '../error.ts';
-import { hasCode } from './files.ts';
+import { namesIn } from './files.ts';
 
 /** What the claims of a store say of a run. */
 export interface ClaimedRun {
@@ -22,10 +22,7 @@ export interface ClaimFault {
 export async function checkClaims(
   folder: string,
 ): Promise<{ readonly runs: ReadonlyMap<number, ClaimedRun>; readonly faults: readonly ClaimFault[] }> {
-  const names = await readdir(folder).catch((error: unknown) => {
-    if (hasCode(error, 'ENOENT')) return [];
-    throw error;
-  });
+  const names = await namesIn(folder);
   const faults: ClaimFault[] = [];
   const byName = new Map<string, ClaimedRun>();
   for (const name of names.filter((one) => !one.startsWith('.') && one.endsWith('.json')).sort()) {

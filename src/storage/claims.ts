@@ -3,9 +3,9 @@ import { join } from 'node:path';
 import { MarqueError, show } from '../error.ts';
 import { lastRunNumber } from '../sid.ts';
 import type { Claim, ClaimRequest } from '../store.ts';
-import { hasCode, makeFolder, putIfAbsent, writeWhole } from './files.ts';
+import { makeFolder, namesIn, putIfAbsent, reading, unlessGone, writeWhole } from './files.ts';
 import { freeSlug } from './free-slug.ts';
-import { currentOwner, isProvenDead, type Owner } from './owner.ts';
+import { currentOwner, isCurrent, isProvenDead, type Owner } from './owner.ts';
 
 /** What both files of a claim hold, as JSON. The modification time of `<number>.json` is the heartbeat. */
 interface ClaimRecord extends Owner {
@@ -31,7 +31,7 @@ export const lapseMs = 60_000;
  */
 export async function claimRun(folder: string, request: ClaimRequest): Promise<Claim> {
   await makeFolder(folder);
-  const taken = new Set(await readdir(folder));
+  const taken = new Set(await reading(folder, () => readdir(folder)));
   const common = { uuid: request.uuid, flow: request.flow, ...currentOwner(), claimedAt: new Date().toISOString() };
 
   const isFree = (slug: string) => !taken.has(`${slug}.json`);
@@ -71,17 +71,22 @@ export async function diedAt(folder: string, number: number, uuid: string): Prom
 
 /** The uuids of the runs that somebody may still write to: they have had a heartbeat within so many milliseconds, and are not over. */
 export async function beatingRuns(folder: string, withinMs: number): Promise<ReadonlySet<string>> {
-  const names = await readdir(folder).catch((error: unknown) => {
-    if (hasCode(error, 'ENOENT')) return [];
-    throw error;
-  });
-  const uuids = new Set<string>();
-  for (const name of names) {
+  return new Set((await beating(folder, withinMs)).map(({ uuid }) => uuid));
+}
+
+/** Whether another process may have a run under way: some run of its was heard of within the last minute, and is not over. */
+export async function othersHaveRuns(folder: string): Promise<boolean> {
+  return (await beating(folder, lapseMs)).some((record) => !isCurrent(record));
+}
+
+async function beating(folder: string, withinMs: number): Promise<readonly ClaimRecord[]> {
+  const records: ClaimRecord[] = [];
+  for (const name of await namesIn(folder)) {
     const number = /^(\d+)\.json$/.exec(name)?.[1];
     const claim = number === undefined ? null : await claimAt(folder, Number(number));
-    if (claim !== null && Date.now() - claim.lastBeat <= withinMs && !isOver(claim.record)) uuids.add(claim.record.uuid);
+    if (claim !== null && Date.now() - claim.lastBeat <= withinMs && !isOver(claim.record)) records.push(claim.record);
   }
-  return uuids;
+  return records;
 }
 
 /** Which of these runs have had no heartbeat for a minute, and are not seen to live on this machine. */
@@ -105,12 +110,14 @@ async function claimAt(
   number: number,
 ): Promise<{ readonly record: ClaimRecord; readonly lastBeat: number } | null> {
   const path = pathOf(folder, number);
+  const found = await unlessGone(path, () => Promise.all([readFile(path, 'utf8'), stat(path)]));
+  if (found === null) return null;
+  const [content, { mtimeMs }] = found;
   try {
-    const [content, { mtimeMs }] = await Promise.all([readFile(path, 'utf8'), stat(path)]);
     const record = JSON.parse(content) as ClaimRecord;
     return typeof record.host === 'string' && Number.isSafeInteger(record.pid) ? { record, lastBeat: Math.floor(mtimeMs) } : null;
   } catch (error) {
-    if (hasCode(error, 'ENOENT') || error instanceof SyntaxError) return null;
+    if (error instanceof SyntaxError) return null;
     throw error;
   }
 }

@@ -2,13 +2,14 @@ import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { MarqueError, messageOf, show } from '../error.ts';
 import { damageIn, type Fingerprint, isIntact, smallFile } from './checksum.ts';
-import { hasCode } from './files.ts';
+import { hasCode, unreadable } from './files.ts';
 import { inLanes } from './lanes.ts';
 
-/** The error of a query as STORE_DAMAGED where DuckDB says that its own file is; any other as it is. */
+/** The error of a query, or of opening, as STORE_DAMAGED where DuckDB says that its own file is, or has been cut short; any other as it is. */
 export function damagedFile(path: string, error: unknown): unknown {
   const reason = reasonOf(error);
-  return reason.startsWith('IO Error: Corrupt database file') ? damage(path, reason, error) : error;
+  const isCut = reason.startsWith('IO Error: Could not read enough bytes from file') && reason.includes(path); // not one of its temporary files
+  return isCut || reason.startsWith('IO Error: Corrupt database file') ? damage(path, reason, error) : error;
 }
 
 /**
@@ -91,10 +92,6 @@ const wayOut = 'verify() says what is affected, repair() takes it out of the sto
 
 function missing(path: string, cause: unknown): MarqueError {
   return new MarqueError('STORE_DAMAGED', `${show(path, 300)} is missing. ${wayOut}`, { cause });
-}
-
-function unreadable(path: string, cause: unknown): MarqueError {
-  return new MarqueError('STORE_PATH', `${show(path, 300)} cannot be read: ${messageOf(cause)}`, { cause });
 }
 
 /** What the system says of itself, whichever file it was about to read. */

@@ -39,7 +39,7 @@ export interface Tombstone {
  * Reads the lines of one version, or of a checkpoint.
  *
  * @param file for messages
- * @throws MarqueError STORE_DAMAGED, naming the file and the line.
+ * @throws MarqueError STORE_DAMAGED, naming the file and the line; STORE_FORMAT where it may as well be of a newer format.
  */
 export function parseActions(table: TableName, text: string, file: string): DeltaActions {
   const isSigned = checkSignature(text);
@@ -76,8 +76,10 @@ export function parseActions(table: TableName, text: string, file: string): Delt
       entry.isOurs = engineInfo === engine;
     }
   }
-  const isNewer = Number(entry.formatVersion ?? 0) > formatVersion; // whose checksums may be others: it will be refused for that
-  if (isSigned === false && !isNewer) throw damagedEntry(file, 'its checksum does not fit its text');
+  if (isSigned === false) {
+    const format = Number(entry.formatVersion ?? 0);
+    throw format > formatVersion ? newerOrDamaged(file, format) : damagedEntry(file, 'its checksum does not fit its text');
+  }
   return entry;
 }
 
@@ -85,6 +87,15 @@ export function parseActions(table: TableName, text: string, file: string): Delt
 export function damagedEntry(file: string, what: string, cause?: unknown): MarqueError {
   const message = `the log entry ${show(file, 300)} is damaged: ${what}`;
   return new MarqueError('STORE_DAMAGED', message, cause === undefined ? {} : { cause });
+}
+
+/** Nobody can tell: a newer format may have other checksums, and the number of a format is a byte that can be damaged like any other. */
+function newerOrDamaged(file: string, format: number): MarqueError {
+  const is = `the log entry ${show(file, 300)} is of format ${format}, or damaged, since its checksum does not fit its text`;
+  return new MarqueError(
+    'STORE_FORMAT',
+    `${is}; this version of marque knows format ${formatVersion}: install a newer version, or else put the entry back from a copy`,
+  );
 }
 
 /**

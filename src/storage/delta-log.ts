@@ -1,12 +1,12 @@
-import { readFileSync } from 'node:fs';
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { existsSync, readFileSync } from 'node:fs';
+import { readFile, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
-import { MarqueError, messageOf, show } from '../error.ts';
+import { MarqueError, show } from '../error.ts';
 import type { TableName } from '../schema.ts';
 import type { BatchId } from '../store.ts';
 import { Anchor } from './anchor.ts';
-import { checkpointEvery, lastCheckpoint, lastCheckpointVersion, writeCheckpoint } from './checkpoint.ts';
+import { checkpointEvery, lastActions, lastCheckpoint, lastCheckpointVersion, writeCheckpoint } from './checkpoint.ts';
 import { type DeltaActions, parseActions } from './delta-actions.ts';
 import {
   appendEntry,
@@ -17,7 +17,7 @@ import {
   type Replacement,
   upgradeEntry,
 } from './delta-entry.ts';
-import { hasCode, isThere, makeFolder, putIfAbsent, syncFolder } from './files.ts';
+import { hasCode, isThere, makeFolder, namesIn, putIfAbsent, reading, syncFolder, unreadable } from './files.ts';
 import type { SegmentFile } from './segment.ts';
 import { type LogState, TableState } from './table-state.ts';
 
@@ -39,6 +39,13 @@ export class DeltaLog {
   readonly #anchor: Anchor;
   readonly #checkpoints: Pick<CheckpointFormat, 'readCheckpoint'>;
   #state: TableState;
+  /**
+   * The highest version that is known to have been committed, so that one which is missing from the middle never passes for the end of
+   * the log, however often it is looked for.
+   */
+  #highest = -1;
+  /** Whether the folder was looked through before something was committed. */
+  #hasLooked = false;
   /** The version of the last checkpoint that was seen; -1 where none was. */
   #checkpointed = -1;
   #turn: Promise<unknown> = Promise.resolve();
@@ -70,9 +77,20 @@ export class DeltaLog {
     await putIfAbsent(this.pathOf(0), firstEntry(this.table, await writeEmpty(), Date.now()));
   }
 
-  /** The table as it is after this call began. Only versions that have not been read yet are read. */
-  async refresh(): Promise<LogState> {
+  /** Whether the table has an older format than ours, as far as it was read. */
+  get isOld(): boolean {
+    return this.#state.format < formatVersion;
+  }
+
+  /**
+   * The table as it is after this call began. Only versions that have not been read yet are read.
+   *
+   * @param atLeast a version that another table says was committed
+   * @throws MarqueError STORE_DAMAGED, naming the entry, where one up to `atLeast`, or below one that was ever seen, is missing.
+   */
+  async refresh(atLeast = -1): Promise<LogState> {
     return await this.#inTurn(async () => {
+      this.#highest = Math.max(this.#highest, atLeast);
       await this.#catchUp();
       return this.#state.capture();
     });
@@ -114,7 +132,8 @@ export class DeltaLog {
   async committedAt(version: number): Promise<number> {
     const actions = await this.read(version);
     if (actions === null) throw this.#missing(version);
-    return actions.committedAt ?? (await stat(this.pathOf(version))).mtimeMs;
+    const path = this.pathOf(version);
+    return actions.committedAt ?? (await reading(path, () => stat(path))).mtimeMs;
   }
 
   /**
@@ -183,10 +202,7 @@ export class DeltaLog {
 
   /** The highest version there is; -1 where there is no log. */
   async highestVersion(): Promise<number> {
-    const names = await readdir(this.#logFolder).catch((error: unknown) => {
-      if (hasCode(error, 'ENOENT')) return [];
-      throw unreadable(this.#logFolder, error);
-    });
+    const names = await namesIn(this.#logFolder);
     return names.reduce((highest, name) => Math.max(highest, Number(/^(\d{20})\.json$/.exec(name)?.[1] ?? -1)), -1);
   }
 
@@ -202,6 +218,7 @@ export class DeltaLog {
     return await this.#inTurn(async () => {
       for (;;) {
         await this.#catchUp();
+        await this.#lookOnce();
         const state = this.#state;
         const text = make(state, Math.max(Date.now(), state.committedAt)); // clocks jump, but versions have an order
         if (text === null) return null;
@@ -223,15 +240,24 @@ export class DeltaLog {
   }
 
   async #catchUp(): Promise<void> {
-    // A version that is missing from the middle must not pass for the end of the log.
-    let known = this.#state.version;
-    if (known === -1) {
+    if (this.#state.version === -1) {
       await this.#anchor.hold();
-      known = await this.highestVersion();
-      await this.#startFromCheckpoint(known);
+      this.#highest = Math.max(this.#highest, await this.highestVersion());
+      await this.#startFromCheckpoint(this.#highest);
     }
-    await this.#replayInto(this.#state, known);
+    await this.#replayInto(this.#state, this.#highest);
     if (this.#state.version === -1) throw this.#missing(0);
+  }
+
+  /**
+   * Entries may have gone after the first look, and others stand after them: what is committed must not take their place. Once is enough,
+   * for from here on each version is read in its turn, or committed.
+   */
+  async #lookOnce(): Promise<void> {
+    if (this.#hasLooked) return;
+    this.#highest = Math.max(this.#highest, await this.highestVersion());
+    await this.#replayInto(this.#state, this.#highest);
+    this.#hasLooked = true;
   }
 
   get #checkpointIsRecent(): boolean {
@@ -241,34 +267,49 @@ export class DeltaLog {
   /** Where reading the checkpoint fails, all versions are there to be read. */
   async #startFromCheckpoint(known: number): Promise<void> {
     if (known < checkpointEvery) return;
-    const checkpoint = await lastCheckpoint(this.#logFolder);
-    if (checkpoint === null || checkpoint.version > known) return;
     const state = new TableState(this.folder);
     try {
-      state.load(
-        parseActions(this.table, await this.#checkpoints.readCheckpoint(checkpoint.path), checkpoint.path),
-        checkpoint.version,
-      );
+      const said = (await lastActions(this.#logFolder)) ?? (await this.#actionsOfCheckpoint());
+      if (said === null || said.version > known) return;
+      const actions = parseActions(this.table, said.text, this.#logFolder);
+      // Says what a checkpoint does not. Without it the checkpoint is as good as before.
+      const own = await this.read(said.version).catch(() => null);
+      state.load({ ...actions, committedAt: own?.committedAt ?? null, needs: own?.needs ?? {} }, said.version);
     } catch {
       return;
     }
     this.#state = state;
   }
 
-  /** Applies the versions that follow: at least to `known`, at most to `upTo`. */
+  async #actionsOfCheckpoint(): Promise<{ readonly version: number; readonly text: string } | null> {
+    const checkpoint = await lastCheckpoint(this.#logFolder);
+    if (checkpoint === null) return null;
+    return { version: checkpoint.version, text: await this.#checkpoints.readCheckpoint(checkpoint.path) };
+  }
+
+  /** Applies the versions that follow: at least to `known`, at most to `upTo`. The log ends where the next two are missing. */
   async #replayInto(state: TableState, known: number, upTo = Number.POSITIVE_INFINITY): Promise<void> {
     let turn = performance.now();
     while (state.version < upTo) {
-      const entry = this.#readNow(state.version + 1);
+      let entry = this.#readNow(state.version + 1);
       if (entry === null) {
-        if (state.version >= known) return;
-        throw this.#missing(state.version + 1);
+        const isEnd = state.version >= known && !existsSync(this.pathOf(state.version + 2));
+        if (isEnd) return;
+        entry = await this.#readLater(state.version + 1);
       }
       state.apply(entry, this.pathOf(state.version + 1));
       if (performance.now() - turn < longestTurn) continue;
       await setImmediate();
       turn = performance.now();
     }
+  }
+
+  /** A second look at an entry that must be there: a file system of a network may hide for a moment what another machine has written. */
+  async #readLater(version: number): Promise<DeltaActions> {
+    await this.highestVersion(); // makes it ask for the names
+    const entry = await this.read(version);
+    if (entry === null) throw this.#missing(version);
+    return entry;
   }
 
   #missing(version: number): MarqueError {
@@ -286,9 +327,5 @@ export class DeltaLog {
 /** For an entry that is not there; throws where it is, and cannot be read. */
 function nothing(path: string, error: unknown): null {
   if (hasCode(error, 'ENOENT', 'ENOTDIR')) return null;
-  throw error instanceof MarqueError ? error : unreadable(path, error);
-}
-
-function unreadable(path: string, cause: unknown): MarqueError {
-  return new MarqueError('STORE_PATH', `${show(path, 300)} cannot be read: ${messageOf(cause)}`, { cause });
+  throw unreadable(path, error);
 }

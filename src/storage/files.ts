@@ -1,12 +1,13 @@
 import { randomUUID } from 'node:crypto';
-import { link, mkdir, open, rename, rm, stat } from 'node:fs/promises';
+import { link, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { MarqueError, messageOf, show } from '../error.ts';
 
 /**
  * File operations that are on the disk when they resolve, and leave a file whole or absent if the process or the machine
  * dies at any point. What they leave behind then is at most a hidden file (a leading dot, ending in `.inprogress`), which no
- * reader looks at. All of them raise STORE_UNWRITABLE, with the system's error as cause.
+ * reader looks at. What the system refuses is an error of ours that names the file, with the system's as cause: STORE_UNWRITABLE where
+ * something was to be changed, STORE_PATH where it was only looked at.
  */
 
 /** What goes into a file. In pieces where it may be longer than a string can be. */
@@ -62,7 +63,12 @@ export async function makeFolder(path: string): Promise<void> {
 /** Makes the names in a folder durable: what was created, renamed or removed there. */
 export async function syncFolder(folder: string): Promise<void> {
   if (process.platform === 'win32') return; // folders cannot be opened there; NTFS journals its names
-  await syncFile(folder);
+  await writing(folder, () => syncFile(folder));
+}
+
+/** Removes a file; nothing happens where it has gone. Durable with its folder. */
+export async function remove(path: string): Promise<void> {
+  await writing(path, () => rm(path, { force: true }), 'removed');
 }
 
 /** A hidden name in the same folder, of the same length whatever the file is called, and never drawn twice. */
@@ -70,15 +76,49 @@ export function temporaryBeside(path: string): string {
   return join(dirname(path), `.${randomUUID()}.inprogress`);
 }
 
-/** Whether there is a file or folder of this name. Rejects with the system's error where that cannot be told. */
+/** Whether there is a file or folder of this name. */
 export async function isThere(path: string): Promise<boolean> {
+  return (await unlessGone(path, () => stat(path))) !== null;
+}
+
+/** The names in a folder, hidden ones too; none where it is missing. */
+export async function namesIn(folder: string): Promise<readonly string[]> {
+  return (await unlessGone(folder, () => readdir(folder))) ?? [];
+}
+
+/** What a job that looks at a file gives; null where there is none. Raises STORE_PATH for what else the system says. */
+export async function unlessGone<T>(path: string, job: () => Promise<T>): Promise<T | null> {
   try {
-    await stat(path);
-    return true;
+    return await job();
   } catch (error) {
-    if (hasCode(error, 'ENOENT', 'ENOTDIR')) return false;
-    throw error;
+    if (hasCode(error, 'ENOENT', 'ENOTDIR')) return null;
+    throw unreadable(path, error);
   }
+}
+
+/** What a job that reads a file gives. Raises STORE_PATH, also where there is none. */
+export async function reading<T>(path: string, job: () => Promise<T>): Promise<T> {
+  try {
+    return await job();
+  } catch (error) {
+    throw unreadable(path, error);
+  }
+}
+
+/** What a job that changes a file gives. Raises STORE_UNWRITABLE; `done` is what could not be done to the file. */
+export async function writing<T>(path: string, job: () => Promise<T>, done: 'written' | 'removed' = 'written'): Promise<T> {
+  try {
+    return await job();
+  } catch (error) {
+    if (error instanceof MarqueError) throw error;
+    throw new MarqueError('STORE_UNWRITABLE', `${show(path, 300)} cannot be ${done}: ${messageOf(error)}`, { cause: error });
+  }
+}
+
+/** An error of the system's as STORE_PATH; one of ours as it is. */
+export function unreadable(path: string, cause: unknown): MarqueError {
+  if (cause instanceof MarqueError) return cause;
+  return new MarqueError('STORE_PATH', `${show(path, 300)} cannot be read: ${messageOf(cause)}`, { cause });
 }
 
 /** Whether something thrown is a system error of one of these codes: `hasCode(error, 'ENOENT')`. */
@@ -149,13 +189,4 @@ async function linkAndSync(temporary: string, path: string): Promise<boolean> {
   }
   await syncFolder(dirname(path));
   return true;
-}
-
-async function writing<T>(path: string, job: () => Promise<T>): Promise<T> {
-  try {
-    return await job();
-  } catch (error) {
-    if (error instanceof MarqueError) throw error;
-    throw new MarqueError('STORE_UNWRITABLE', `${show(path, 300)} cannot be written: ${messageOf(error)}`, { cause: error });
-  }
 }

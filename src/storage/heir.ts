@@ -69,13 +69,17 @@ export interface Estate {
 /**
  * Settles what writers that died have left in a store: stores the batches that they spilled, then records `aborted` for runs that can
  * never end any more. One process does so at a time; a second one leaves it to the first. It never rejects: the store is as usable as
- * before, and who comes next tries again.
+ * before, and who comes next tries again. A warning tells of what was found and could not be stored; what keeps from looking meets the
+ * write that follows as well, which says so.
  */
 export async function inherit(estate: Estate): Promise<void> {
   const { folder } = estate.spills;
+  let found: string | null = null;
   try {
-    const isNothing = (await estate.spills.list()).length === 0 && (await deadRuns(estate)).length === 0;
-    if (isNothing) return;
+    if ((await estate.spills.list()).length > 0) found = `what earlier processes left in ${show(folder, 300)}`;
+    else if ((await deadRuns(estate)).length > 0)
+      found = `the end of runs whose processes have died, beside ${show(folder, 300)},`;
+    if (found === null) return;
     const lock = await lockFile(folder);
     try {
       await storeSpills(estate);
@@ -84,10 +88,8 @@ export async function inherit(estate: Estate): Promise<void> {
       await lock.release();
     }
   } catch (error) {
-    if (error instanceof MarqueError && error.code === 'STORE_LOCKED') return;
-    warn(
-      `what earlier processes left in ${show(folder, 300)} could not be stored, to be tried again by the next: ${messageOf(error)}`,
-    );
+    if (found === null || (error instanceof MarqueError && error.code === 'STORE_LOCKED')) return;
+    warn(`${found} could not be stored, to be tried again by the next: ${messageOf(error)}`);
   }
 }
 

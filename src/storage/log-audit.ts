@@ -34,6 +34,8 @@ export interface LogAudit {
   readonly entries: ReadonlyMap<number, DeltaActions>;
   readonly faults: readonly LogFault[];
   readonly checkpointFaults: readonly CheckpointFault[];
+  /** Whether there is a checkpoint, or was to be one. They are made after the tables, so a process that died may have left none. */
+  readonly hasCheckpoint: boolean;
   /** What the last checkpoint says, where it can be believed. */
   readonly checkpoint: TableState | null;
   /** What all of that adds up to. */
@@ -92,7 +94,10 @@ export function isSameState(a: TableState, b: TableState): boolean {
 }
 
 export function checkpointFiles(names: readonly string[]): readonly number[] {
-  return names.flatMap((name) => Number(/^(\d{20})\.checkpoint\.parquet$/.exec(name)?.[1] ?? [])).filter(Number.isSafeInteger);
+  return names.flatMap((name) => {
+    const version = /^(\d{20})\.checkpoint\.parquet$/.exec(name)?.[1];
+    return version === undefined ? [] : [Number(version)];
+  });
 }
 
 const nothing: DeltaActions = {
@@ -143,6 +148,7 @@ async function readEntries(log: DeltaLog, highest: number): Promise<Pick<LogAudi
       if (actions === null) faults.push({ version, file, kind: 'missing', what: 'it is missing' });
       else read.set(version, actions);
     } catch (error) {
+      if (error instanceof MarqueError && error.code === 'STORE_FORMAT') throw error; // whose entries are not for us to judge
       const kind = error instanceof MarqueError && error.code === 'STORE_DAMAGED' ? 'damaged' : 'unreadable';
       faults.push({
         version,
@@ -181,7 +187,7 @@ async function auditCheckpoints(
   logFolder: string,
   names: readonly string[],
   format: Pick<CheckpointFormat, 'readCheckpoint'>,
-): Promise<Pick<LogAudit, 'checkpoint' | 'checkpointFaults' | 'state'>> {
+): Promise<Pick<LogAudit, 'checkpoint' | 'checkpointFaults' | 'hasCheckpoint' | 'state'>> {
   const checkpointFaults: CheckpointFault[] = [];
   const pointer = join(logFolder, '_last_checkpoint');
   if (names.includes('_last_checkpoint') && !(await isJson(pointer)))
@@ -211,7 +217,13 @@ async function auditCheckpoints(
     } else if (version === named) checkpoint = state;
   }
   const isNeeded = checkpoint !== null && audit.faults.some(({ version }) => version <= (checkpoint?.version ?? -1));
-  return { checkpoint, checkpointFaults, state: sumOf(audit, undefined, isNeeded ? copyOf(audit, checkpoint) : null) };
+  const hasCheckpoint = named !== -1 || last !== -1;
+  return {
+    checkpoint,
+    checkpointFaults,
+    hasCheckpoint,
+    state: sumOf(audit, undefined, isNeeded ? copyOf(audit, checkpoint) : null),
+  };
 }
 
 /** A state that can be gone on with. */

@@ -19,6 +19,12 @@ export function currentOwner(): Owner {
   return owner;
 }
 
+/** Whether an owner is this process, and not one that has or had its pid. */
+export function isCurrent(other: Owner): boolean {
+  const { host, bootId: boot, pid, processStartedAt } = currentOwner();
+  return other.host === host && other.bootId === boot && other.pid === pid && other.processStartedAt === processStartedAt;
+}
+
 /**
  * Whether an owner has certainly ended: only its own host can tell. A process that cannot be looked at counts as alive, so
  * that nothing is ever taken from a live one.

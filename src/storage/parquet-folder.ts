@@ -2,9 +2,10 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join, sep } from 'node:path';
 import { MarqueError, messageOf, show } from '../error.ts';
 import { type TableName, tableNames } from '../schema.ts';
+import { lastCheckpointVersion } from './checkpoint.ts';
 import { type CheckpointFormat, DeltaLog } from './delta-log.ts';
 import { hasCode, writeWhole } from './files.ts';
-import { emptySegment, type SegmentFile } from './segment.ts';
+import { batchOf, emptySegment, isMergedName, type SegmentFile } from './segment.ts';
 import { storePath, unfit } from './store-path.ts';
 
 /** The logs of a store's tables, by name. */
@@ -31,13 +32,18 @@ export function logsIn(folder: string, checkpoints: Pick<CheckpointFormat, 'read
 /**
  * Whether there is a store, looking only. False where one can be made: a folder that is missing, empty, or holds one that was
  * never finished. Raises STORE_PATH for a file, for a path below one, for a folder with other content and for tables of another
- * program, STORE_FORMAT, STORE_DAMAGED.
+ * program, STORE_FORMAT, STORE_DAMAGED, also where the beginning of a log is all that is missing of a store.
  */
 export async function isStore(folder: string, logs: Logs): Promise<boolean> {
   const names = await namesIn(folder);
+  if (names.includes('scopes') && (await logs.scopes.exists())) return true; // made last, so the others are there
   const existing = new Set<TableName>();
   for (const table of tableNames) if (names.includes(table) && (await logs[table].exists())) existing.add(table);
-  if (existing.has('scopes')) return true; // made last, so the others are there
+  const lost = await lostBeginning(logs, existing);
+  if (lost !== null) {
+    if (await logs.scopes.exists()) return true; // another process has finished it meanwhile, and gone on
+    throw lost;
+  }
   for (const name of names) if (!ours.has(name)) throw foreign(folder, name);
   for (const table of tableNames) {
     if (existing.has(table) || !names.includes(table)) continue;
@@ -45,6 +51,29 @@ export async function isStore(folder: string, logs: Logs): Promise<boolean> {
     if (other !== undefined) throw foreign(folder, join(table, other));
   }
   return false;
+}
+
+/**
+ * Where `scopes` does not begin: the error for the entry that has gone, null where nobody has got so far yet. Whoever makes a store leaves in
+ * each table version 0 and a segment without rows; anything later says that it was once made.
+ */
+async function lostBeginning(logs: Logs, existing: ReadonlySet<TableName>): Promise<MarqueError | null> {
+  for (const table of tableNames) {
+    const log = logs[table];
+    if (existing.has(table) ? (await log.highestVersion()) <= 0 : !(await holdsOurs(log))) continue;
+    const first = existing.has(table) ? logs.scopes : log;
+    const what = `the log entry ${show(first.pathOf(0), 300)} is missing from a store that has been written to`;
+    return new MarqueError('STORE_DAMAGED', `${what}: repair() puts together again what can be, and says what is lost`);
+  }
+  return null;
+}
+
+/** Whether a table without beginning holds anything that we wrote once it had one. */
+async function holdsOurs(log: DeltaLog): Promise<boolean> {
+  const segments = (await namesIn(log.folder)).filter((name) => batchOf(name) !== null || isMergedName(name));
+  if (segments.length > 0) return true;
+  const last = await log.read(await log.highestVersion());
+  return last?.isOurs === true || (await lastCheckpointVersion(join(log.folder, '_delta_log'))) !== -1;
 }
 
 /**

@@ -1,11 +1,10 @@
 import { join } from 'node:path';
-import { type Connection, Database, quoteName } from '../duckdb.ts';
+import { type Connection, Database } from '../duckdb.ts';
 import { MarqueError, messageOf, show } from '../error.ts';
 import type { Extent } from '../extent.ts';
-import { columnsOf, type TableName, tableNames } from '../schema.ts';
+import { type TableName, tableNames } from '../schema.ts';
 import { SqlSnapshot } from '../snapshot.ts';
-import { rawViewsSql, schemaSql, viewsSql } from '../sql.ts';
-import type { Batch, Snapshot, Statement } from '../store.ts';
+import type { Batch, Snapshot } from '../store.ts';
 import { lapsedRuns } from './claims.ts';
 import { damagedSegment } from './damage.ts';
 import { readCheckpoint } from './checkpoint.ts';
@@ -16,6 +15,7 @@ import { patternOf } from './path-pattern.ts';
 import { highestRun, mayHold } from './pruning.ts';
 import type { Mortal } from './reopening.ts';
 import { SegmentChecks, type Segments } from './segment-checks.ts';
+import { pinning, SegmentViews } from './segment-views.ts';
 import type { LogState, Segment } from './table-state.ts';
 
 /** Every table at one version of its log. `scopes` was taken first and `runs` last, so the others hold at least as much. */
@@ -30,26 +30,24 @@ export class ParquetReader implements Pick<CheckpointFormat, 'readCheckpoint'>, 
   readonly #database: Database;
   readonly #connection: Connection;
   readonly #selects: Connection;
-  /** Reads them while the views are made. */
+  /** Of its own: neither waits for a query. */
   readonly #checkpoints: Connection;
+  readonly #views: SegmentViews;
   readonly #checks: SegmentChecks;
-  /** Resolves when the views are there, to a file without rows that has the columns of every table. */
-  readonly #example: Promise<string>;
-  #isWhole = true;
 
   private constructor(folder: string, database: Database, connections: readonly [Connection, Connection, Connection]) {
     this.#folder = folder;
     this.#database = database;
     [this.#connection, this.#selects, this.#checkpoints] = connections;
+    this.#views = new SegmentViews(this.#checkpoints, database.temporaryFolder);
     this.#checks = new SegmentChecks(folder);
-    this.#example = this.#makeViews();
-    this.#example.catch(() => (this.#isWhole = false)); // whoever needs them is told
   }
 
   static async open(folder: string, limits: DuckDBLimits): Promise<ParquetReader> {
     const database = await Database.open({ ...limits, allowed: [...new Set([folder, patternOf(folder)])] });
     try {
-      return new ParquetReader(folder, database, [await database.connect(), await database.connect(), await database.connect()]);
+      const connections = [await database.connect(), await database.connect(), await database.connect()] as const;
+      return new ParquetReader(folder, database, connections);
     } catch (error) {
       await database.close();
       throw error;
@@ -61,14 +59,20 @@ export class ParquetReader implements Pick<CheckpointFormat, 'readCheckpoint'>, 
   }
 
   get isUsable(): boolean {
-    return this.#isWhole && this.#database.isUsable;
+    return this.#database.isUsable;
   }
 
   /**
    * The store at these versions, and those of the unflushed batches that are not in them. A batch counts as unflushed until `scopes`
    * has it; what its writer has put into other tables by then is left out, or its rows would be seen twice.
+   *
+   * @param damaged why the state of a table is not known; only queries that depend on it fail
    */
-  snapshot(states: LogStates, unflushed: readonly Batch[]): Snapshot {
+  snapshot(
+    states: LogStates,
+    unflushed: readonly Batch[],
+    damaged: ReadonlyMap<TableName, MarqueError> = new Map(),
+  ): Snapshot {
     const { scopes, runs } = states;
     const waiting = unflushed.filter(({ id }) => !scopes.has(id));
     const pending = this.#pin(waiting);
@@ -79,19 +83,35 @@ export class ParquetReader implements Pick<CheckpointFormat, 'readCheckpoint'>, 
       return table === 'scopes' || table === 'runs' ? all : all.filter(committed);
     };
     const segments: Segments = new Map(tableNames.map((table) => [table, segmentsOf(table)]));
+    const require = ({ tables }: Extent) => {
+      // Which batches count in the others is for `scopes` to say.
+      const needed = [...tables].some((table) => table !== 'runs') ? new Set<TableName>(['scopes', ...tables]) : tables;
+      for (const table of needed) if (damaged.has(table)) throw damaged.get(table) as MarqueError;
+    };
     return new SqlSnapshot({
       connection: this.#connection,
       selects: this.#selects,
       before: async (extent, signal) => {
+        require(extent);
         const needed = within(extent, segments);
         await this.#check(needed, signal);
-        const example = await this.#example;
-        return [pinning((table) => this.#pathsOf(needed, table) ?? [example], pending, pendingRuns)];
+        const isWithoutFiles = [...extent.tables].some((table) => needed.get(table)?.length === 0);
+        const example = isWithoutFiles ? [await this.#views.example()] : [];
+        const pinned = pinning((table) => this.#pathsOf(needed, table, example), pending, pendingRuns);
+        await this.#views.make(extent, pinned).catch(async (error: unknown) => {
+          throw await this.#explain(segments, error);
+        });
+        return [pinned];
       },
       newestRun: (extent) => {
+        require(extent);
         const newest = newestRun(within(extent, segments).get('scopes') ?? []);
         return newest === -1 && waiting.length > 0 ? null : newest;
       },
+      mayHold: (table, extent) =>
+        damaged.has(table) ||
+        waiting.some(({ tables }) => tables[table] !== undefined) ||
+        segments.get(table)?.some(({ stats }) => mayHold(table, stats, extent)) === true,
       lapsed: (live) => lapsedRuns(join(this.#folder, '_runs'), live),
       release: () => {
         for (const token of [pending, pendingRuns]) if (token !== null) this.#database.unpin(token);
@@ -116,24 +136,10 @@ export class ParquetReader implements Pick<CheckpointFormat, 'readCheckpoint'>, 
     }
   }
 
-  /**
-   * A view is bound when it is made, and again by each query, then to the files of its own snapshot. Binding views over views over files takes
-   * three times as long as over tables, so they are made over empty tables, which then give way to views over files.
-   */
-  async #makeViews(): Promise<string> {
-    const connection = this.#connection;
-    const example = await writeExample(connection, this.#database.temporaryFolder);
-    const { text, values } = pinning(() => [example], null, null);
-    await connection.run(text, values);
-    const dropped = tableNames.map((table) => `DROP TABLE raw.${table};`);
-    await connection.script([schemaSql(), viewsSql(), ...dropped, rawViewsSql(sourceOf)].join('\n'));
-    return example;
-  }
-
-  /** Null where there are none, though DuckDB reads at least one file a table. */
-  #pathsOf(segments: Segments, table: TableName): readonly string[] | null {
+  /** The files of a table; `example` where there are none. */
+  #pathsOf(segments: Segments, table: TableName, example: readonly string[]): readonly string[] {
     const paths = (segments.get(table) ?? []).map(({ name }) => patternOf(join(this.#folder, table, name)));
-    return paths.length === 0 ? null : paths;
+    return paths.length === 0 ? example : paths;
   }
 
   async #explain(segments: Segments, error: unknown): Promise<unknown> {
@@ -170,40 +176,4 @@ function within(extent: Extent, segments: Segments): Segments {
 function newestRun(segments: readonly Segment[]): number | null {
   const highest = segments.map(({ stats }) => highestRun(stats));
   return highest.reduce((a, b) => (a === null || b === null ? null : Math.max(a, b)), -1);
-}
-
-/**
- * Puts a connection into the state of a snapshot: one variable, which the views read, since each statement costs half a millisecond.
- * `runs` has unflushed batches of its own, for it is written after `scopes`.
- */
-function pinning(
-  pathsOf: (table: TableName) => readonly string[],
-  unflushed: bigint | null,
-  unflushedRuns: bigint | null,
-): Statement {
-  const fields = tableNames.map((table, index) => `'${table}': $${index + 1}::VARCHAR[]`);
-  fields.push(`'unflushed': $${fields.length + 1}::BIGINT`, `'unflushed_runs': $${fields.length + 2}::BIGINT`);
-  const values = [...tableNames.map(pathsOf), unflushed, unflushedRuns];
-  return { text: `SET VARIABLE snapshot = {${fields.join(', ')}}`, values };
-}
-
-/** A Parquet file with the columns of all tables and no rows. Making one for each table takes six times as long. */
-async function writeExample(connection: Connection, folder: string): Promise<string> {
-  const path = join(folder, 'example.parquet');
-  const columns = new Map(tableNames.flatMap((table) => columnsOf(table).map(([name]) => [name, `${table}.${quoteName(name)}`])));
-  const tables = tableNames.map((table) => `batch(NULL, '${table}') AS ${table}`);
-  await connection.run(`COPY (SELECT ${[...columns.values()].join(', ')} FROM ${tables.join(', ')}) TO $1 (FORMAT parquet)`, [
-    path,
-  ]);
-  return path;
-}
-
-/** A folder called `run=5` on the way to the store is just a folder: DuckDB would take it for the value of a column. */
-function sourceOf(table: TableName): string {
-  const columns = columnsOf(table)
-    .map(([name]) => quoteName(name))
-    .join(', ');
-  const unflushed = table === 'runs' ? 'unflushed_runs' : 'unflushed';
-  return `${columns} FROM read_parquet(getvariable('snapshot').${table}, hive_partitioning = false)
-    UNION ALL SELECT ${columns} FROM batch(getvariable('snapshot').${unflushed}, '${table}')`;
 }

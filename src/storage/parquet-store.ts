@@ -5,7 +5,7 @@ import type { TableName } from '../schema.ts';
 import { settled } from '../settled.ts';
 import { openSql } from '../sql.ts';
 import type { Batch, BatchId, Claim, ClaimRequest, ParkedBatch, Snapshot, Store, UnwrittenBatch } from '../store.ts';
-import { claimRun, diedAt, lapsedRuns } from './claims.ts';
+import { claimRun, diedAt, lapsedRuns, othersHaveRuns } from './claims.ts';
 import type { Needs } from './delta-entry.ts';
 import type { CheckpointFormat } from './delta-log.ts';
 import { CurrentStates } from './current-states.ts';
@@ -41,6 +41,7 @@ export class ParquetStore implements Store {
   #exists = false;
   readonly #writer = new Reopening<SegmentWriter>();
   #openedWriter: SegmentWriter | null = null;
+  #isUpgraded = false;
   readonly #reader = new Reopening<ParquetReader>();
   readonly #spills: Spills;
   readonly #spillSql: MemorySql;
@@ -96,8 +97,8 @@ export class ParquetStore implements Store {
       }
       const opening = this.#reader.get(() => this.#openReader()); // while the logs are read
       opening.catch(() => undefined); // whoever waits for it is told
-      const states = await this.#states.refresh();
-      return (await opening).snapshot(states, [...spilled, ...unflushed]);
+      const { states, damaged } = await this.#states.readable();
+      return (await opening).snapshot(states, [...spilled, ...unflushed], damaged);
     });
   }
 
@@ -107,7 +108,7 @@ export class ParquetStore implements Store {
       await this.#logs.scopes.checkPlace();
       await this.#requireStore();
       const past = await pastStates(this.#folder, this.#logs, point);
-      await checkPresent(this.#folder, past, await this.#states.refresh());
+      await checkPresent(this.#folder, past, (await this.#states.readable()).states);
       const reader = await this.#reader.get(() => this.#openReader());
       return reader.snapshot(past, []);
     });
@@ -165,7 +166,8 @@ export class ParquetStore implements Store {
   async #write(batch: Batch): Promise<void> {
     const { id } = batch;
     const writer = await this.#writer.get(() => this.#openWriter());
-    const states = await this.#states.refresh();
+    const states = await this.#states.refresh(); // where a log is damaged, nothing may take the place of what is missing
+    await this.#upgrade();
     const tables = (Object.keys(batch.tables) as TableName[]).filter((table) => (batch.tables[table]?.numRows ?? 0) > 0);
     const segments = await writer.write(
       batch,
@@ -186,6 +188,17 @@ export class ParquetStore implements Store {
     const { runs } = batch.tables;
     const hasEnded = runs !== undefined && [...rowsOf('runs', runs)].some(({ event }) => event === 'ended');
     if (hasEnded) this.#inBackground(() => this.#mergeRun(id));
+  }
+
+  /**
+   * Raises a store of an older format to ours, once for each writer, so that from then on a program that knows only that one refuses it. One
+   * that has a run under way could not end it: the store then stays as it is until the next writer, and ours reads and writes it as well.
+   */
+  async #upgrade(): Promise<void> {
+    if (this.#isUpgraded) return;
+    const old = Object.values(this.#logs).filter((log) => log.isOld);
+    if (old.length > 0 && !(await othersHaveRuns(this.#claims))) for (const log of old) await log.upgrade();
+    this.#isUpgraded = true;
   }
 
   /** Nobody waits for it but `close`, and no run fails for it. */
@@ -237,7 +250,7 @@ export class ParquetStore implements Store {
     try {
       this.#openedWriter = writer;
       if (!exists) await createTables(this.#logs, async (table) => await writer.writeEmpty(table));
-      for (const log of Object.values(this.#logs)) await log.upgrade();
+      await this.#states.refresh();
       await this.#checkpoint(writer); // open.sql begins with one
       await keepOpenSql(this.#folder, openSql(quoteText(this.#folder)));
     } catch (error) {

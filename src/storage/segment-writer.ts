@@ -8,7 +8,7 @@ import { readCheckpoint, writeCheckpointSql } from './checkpoint.ts';
 import { fingerprint } from './checksum.ts';
 import { checkSegments } from './damage.ts';
 import type { CheckpointFormat } from './delta-log.ts';
-import { isThere, publish, publishIfAbsent, temporaryBeside } from './files.ts';
+import { isThere, publish, publishIfAbsent, remove, temporaryBeside } from './files.ts';
 import { eventColumns, eventsIn } from './heir.ts';
 import type { DuckDBLimits } from './limits.ts';
 import { patternOf } from './path-pattern.ts';
@@ -90,7 +90,7 @@ export class SegmentWriter implements CheckpointFormat {
       WHERE ${runNumber} NOT IN (SELECT unnest($2::BIGINT[])) OR ${runNumber} IS NULL`;
     const merged = await this.#copy(table, mergedName(), publish, source, [paths, runs]);
     if (merged.rows !== 0) return merged;
-    await rm(join(this.#folder, table, merged.name), { force: true });
+    await remove(join(this.#folder, table, merged.name));
     return null;
   }
 
@@ -119,7 +119,7 @@ export class SegmentWriter implements CheckpointFormat {
   async describe(table: TableName, name: string): Promise<SegmentFile> {
     const path = join(this.#folder, table, name);
     const copy = await this.#copy(table, mergedName(), publish, 'read_parquet($1, hive_partitioning = false)', [patternOf(path)]);
-    await rm(join(this.#folder, table, copy.name), { force: true });
+    await remove(join(this.#folder, table, copy.name));
     return { ...copy, name, ...(await fingerprint(path)) };
   }
 

@@ -1,10 +1,10 @@
 import { closeSync, createReadStream, fsyncSync, mkdirSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
-import { readdir, rename, rm } from 'node:fs/promises';
+import { rename } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { show } from '../error.ts';
 import type { Mark } from '../recorder.ts';
 import type { Batch, BatchId, ParkedBatch, UnwrittenBatch } from '../store.ts';
-import { hasCode, syncFolder, temporaryBeside } from './files.ts';
+import { hasCode, namesIn, remove, syncFolder, temporaryBeside, unreadable, writing } from './files.ts';
 import { decodeSpill, encodeSpill, UnusableSpill } from './spill.ts';
 
 /** A spilled batch's file. */
@@ -54,17 +54,13 @@ export class Spills {
     return {
       read: () => decodeSpill(linesOf(path)),
       spill: () => publishSync(path, this.#pathOf(id)),
-      remove: () => rm(path, { force: true }),
+      remove: () => remove(path),
     };
   }
 
   /** The files there are, those of each writer in the order of their numbers. */
   async list(): Promise<readonly SpillFile[]> {
-    const names = await readdir(this.folder).catch((error: unknown) => {
-      if (hasCode(error, 'ENOENT', 'ENOTDIR')) return [];
-      throw error;
-    });
-    const files = names.flatMap((name) => {
+    const files = (await namesIn(this.folder)).flatMap((name) => {
       const [, uuid, epoch, number] = /^([A-Za-z0-9_-]+)-(\d+)-(\d+)\.jsonl$/.exec(name) ?? [];
       if (uuid === undefined) return [];
       return [{ path: join(this.folder, name), uuid, writer: `${uuid}/${epoch}`, number: Number(number) }];
@@ -72,7 +68,7 @@ export class Spills {
     return files.sort((a, b) => (a.writer < b.writer ? -1 : a.writer > b.writer ? 1 : a.number - b.number));
   }
 
-  /** The batch in a file; null where it has gone. @throws UnusableSpill */
+  /** The batch in a file; null where it has gone. @throws UnusableSpill, and MarqueError STORE_PATH. */
   async read({ path, writer, number }: SpillFile): Promise<Batch | null> {
     try {
       const batch = await decodeSpill(linesOf(path));
@@ -80,7 +76,7 @@ export class Spills {
       throw new UnusableSpill('it has been given another name');
     } catch (error) {
       if (hasCode(error, 'ENOENT')) return null;
-      throw error;
+      throw error instanceof UnusableSpill ? error : unreadable(path, error);
     }
   }
 
@@ -108,13 +104,13 @@ export class Spills {
    * folder stays: a process that ends may be about to write into it.
    */
   async remove(files: readonly SpillFile[]): Promise<void> {
-    for (const { path } of files.toReversed()) await rm(path, { force: true });
+    for (const { path } of files.toReversed()) await remove(path);
     await syncFolder(this.folder);
   }
 
   /** Keeps files out of everybody's way, under the name `<file>.damaged`. */
   async setAside(files: readonly SpillFile[]): Promise<void> {
-    for (const { path } of files) await rename(path, `${path}.damaged`);
+    for (const { path } of files) await writing(path, () => rename(path, `${path}.damaged`));
     await syncFolder(this.folder);
   }
 

@@ -1,10 +1,10 @@
-import { readdir, rm, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseDuration } from '../duration.ts';
-import { MarqueError, messageOf, show } from '../error.ts';
+import { MarqueError, show } from '../error.ts';
 import { tableNames } from '../schema.ts';
 import { beatingRuns } from './claims.ts';
-import { hasCode } from './files.ts';
+import { namesIn, remove, unlessGone } from './files.ts';
 import type { Logs } from './parquet-folder.ts';
 import { batchOf, isMergedName } from './segment.ts';
 
@@ -84,34 +84,13 @@ function isTemporary(name: string): boolean {
   return /^\.[0-9a-f-]{36}\.inprogress$/.test(name);
 }
 
+/** A file that has gone is not old: two vacuums may meet. */
 async function isOlder(path: string, ms: number): Promise<boolean> {
-  const { mtimeMs } = await stat(path).catch(ifGone(() => ({ mtimeMs: Number.POSITIVE_INFINITY })));
-  return mtimeMs < Date.now() - ms;
+  const found = await unlessGone(path, () => stat(path));
+  return found !== null && found.mtimeMs < Date.now() - ms;
 }
 
 async function sizeOf(path: string): Promise<readonly { readonly path: string; readonly bytes: number }[]> {
-  return await stat(path).then(
-    ({ size }) => [{ path, bytes: size }],
-    ifGone(() => []),
-  );
-}
-
-async function namesIn(folder: string): Promise<readonly string[]> {
-  return await readdir(folder).catch(ifGone(() => []));
-}
-
-async function remove(path: string): Promise<void> {
-  try {
-    await rm(path, { force: true });
-  } catch (error) {
-    throw new MarqueError('STORE_UNWRITABLE', `${show(path, 300)} cannot be removed: ${messageOf(error)}`, { cause: error });
-  }
-}
-
-/** Two vacuums may meet. */
-function ifGone<T>(instead: () => T): (error: unknown) => T {
-  return (error) => {
-    if (hasCode(error, 'ENOENT')) return instead();
-    throw error;
-  };
+  const found = await unlessGone(path, () => stat(path));
+  return found === null ? [] : [{ path, bytes: found.size }];
 }

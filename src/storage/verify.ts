@@ -60,6 +60,10 @@ export async function verify(folder: string, limits: DuckDBLimits): Promise<Veri
       problems.push(...logProblems(audits[table]));
       problems.push(...(await segmentProblems(folder, audits[table], writer, runs)));
       notes.push(...(await unnamedFiles(folder, audits[table])));
+      if (!audits[table].hasCheckpoint)
+        notes.push(
+          `${table} has no checkpoint yet, which open.sql begins with: the next process that writes to the store makes it`,
+        );
     }
     for (const { file, what } of faults) problems.push({ kind: 'claim', file, table: null, what, runs: [] });
     const spills = await checkSpills(folder, runs);
@@ -70,11 +74,21 @@ export async function verify(folder: string, limits: DuckDBLimits): Promise<Veri
   });
 }
 
-/** @throws MarqueError STORE_PATH where there is nothing of a store; what is damaged of one is for others to say. */
+/**
+ * @throws MarqueError STORE_PATH where there is nothing of a store, or one that is still being made: `scopes` comes last, and before it
+ * nothing is stored. What is damaged of a store is for others to say.
+ */
 async function requireStore(folder: string, logs: Logs): Promise<void> {
-  for (const table of tableNames) if ((await logs[table].highestVersion()) !== -1) return;
-  await isStore(folder, logs); // says what else is there
+  if ((await logs.scopes.highestVersion()) !== -1) return;
+  for (const table of tableNames) if ((await logs[table].highestVersion()) > 0) return;
+  if (await isStore(folder, logs).catch(isDamaged)) return; // else it says what is there
   throw new MarqueError('STORE_PATH', `there is no store in ${show(folder, 300)}: nothing has been written yet`);
+}
+
+/** Rejects with any other error. */
+function isDamaged(error: unknown): true {
+  if (error instanceof MarqueError && error.code === 'STORE_DAMAGED') return true;
+  throw error;
 }
 
 function logProblems({ table, faults, checkpointFaults }: LogAudit): readonly Problem[] {

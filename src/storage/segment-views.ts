@@ -1,0 +1,99 @@
+import { join } from 'node:path';
+import type { Connection } from '../connection.ts';
+import type { Extent } from '../extent.ts';
+import { quoteName } from '../quote.ts';
+import { columnsOf, type TableName, tableNames } from '../schema.ts';
+import { rawViewSql, type View, views } from '../sql.ts';
+import type { Statement } from '../store.ts';
+
+/**
+ * The views over segments of one database, each made when it is first needed: to make all of them takes longer than most queries. A view is
+ * bound when it is made, on a connection of its own, to the files of the query that needs it, and again by each query, to its own.
+ */
+export class SegmentViews {
+  readonly #connection: Connection;
+  readonly #folder: string;
+  readonly #known: ReadonlyMap<string, View> = views();
+  readonly #made = new Set<string>();
+  #example: Promise<string> | null = null;
+  #turn: Promise<unknown> = Promise.resolve();
+
+  /** @param folder where the database may write */
+  constructor(connection: Connection, folder: string) {
+    this.#connection = connection;
+    this.#folder = folder;
+  }
+
+  /** A Parquet file with the columns of all tables and no rows, for tables without files: DuckDB reads at least one. */
+  async example(): Promise<string> {
+    this.#example ??= this.#makeExample();
+    try {
+      return await this.#example;
+    } catch (error) {
+      this.#example = null;
+      throw error;
+    }
+  }
+
+  /** Makes what an extent is read by, where it is not there yet. `pinned` puts a connection into the state of the query. */
+  async make({ tables, views: named }: Extent, pinned: Statement): Promise<void> {
+    const missing = [...tables]
+      .map((table) => `raw.${table}`)
+      .concat([...named].flatMap((name) => [...this.#viewsBelow(name), name]));
+    if (missing.every((name) => this.#made.has(name))) return;
+    const turn = this.#turn.then(async () => {
+      await this.#connection.run('CREATE SCHEMA IF NOT EXISTS raw');
+      await this.#connection.run(pinned.text, pinned.values);
+      for (const name of new Set(missing)) if (!this.#made.has(name)) await this.#makeView(name);
+    });
+    this.#turn = turn.catch(() => undefined);
+    await turn;
+  }
+
+  #viewsBelow(name: string): Iterable<string> {
+    return this.#known.get(name)?.views ?? [];
+  }
+
+  async #makeView(name: string): Promise<void> {
+    const table = tableNames.find((one) => name === `raw.${one}`);
+    const text = table === undefined ? this.#known.get(name)?.text : rawViewSql(table, sourceOf(table));
+    await this.#connection.run(text as string);
+    this.#made.add(name);
+  }
+
+  async #makeExample(): Promise<string> {
+    const path = join(this.#folder, 'example.parquet');
+    const columns = new Map(
+      tableNames.flatMap((table) => columnsOf(table).map(([name]) => [name, `${table}.${quoteName(name)}`])),
+    );
+    const tables = tableNames.map((table) => `batch(NULL, '${table}') AS ${table}`);
+    const text = `COPY (SELECT ${[...columns.values()].join(', ')} FROM ${tables.join(', ')}) TO $1 (FORMAT parquet)`;
+    await this.#connection.run(text, [path]);
+    return path;
+  }
+}
+
+/**
+ * Puts a connection into the state of a snapshot: one variable, which the views read, since each statement costs half a millisecond.
+ * `runs` has unflushed batches of its own, for it is written after `scopes`.
+ */
+export function pinning(
+  pathsOf: (table: TableName) => readonly string[],
+  unflushed: bigint | null,
+  unflushedRuns: bigint | null,
+): Statement {
+  const fields = tableNames.map((table, index) => `'${table}': $${index + 1}::VARCHAR[]`);
+  fields.push(`'unflushed': $${fields.length + 1}::BIGINT`, `'unflushed_runs': $${fields.length + 2}::BIGINT`);
+  const values = [...tableNames.map(pathsOf), unflushed, unflushedRuns];
+  return { text: `SET VARIABLE snapshot = {${fields.join(', ')}}`, values };
+}
+
+/** A folder called `run=5` on the way to the store is just a folder: DuckDB would take it for the value of a column. */
+function sourceOf(table: TableName): string {
+  const columns = columnsOf(table)
+    .map(([name]) => quoteName(name))
+    .join(', ');
+  const unflushed = table === 'runs' ? 'unflushed_runs' : 'unflushed';
+  return `${columns} FROM read_parquet(getvariable('snapshot').${table}, hive_partitioning = false)
+    UNION ALL SELECT ${columns} FROM batch(getvariable('snapshot').${unflushed}, '${table}')`;
+}
