@@ -20,5 +20,6 @@ CREATE TABLE raw.claims (
   flow VARCHAR, -- name of its flow; never null
   host VARCHAR, -- machine that claimed it; never null
   pid BIGINT, -- process that claimed it; never null
-  claimed_at TIMESTAMP_MS -- when; never null
+  claimed_at TIMESTAMP_MS, -- when; never null
+  begins BOOLEAN -- whether the run began with it, rather than that it was copied from another store; null where an older version claimed it
 );

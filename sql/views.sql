@@ -146,7 +146,8 @@ SELECT
   f.slug,
   f.flow,
   CASE
-    WHEN f.last_event IN ('deleted', 'aborted') THEN f.last_event
+    -- 'merging' is a run that is being brought in from another store, or was when its process died: it may be there in part.
+    WHEN f.last_event IN ('deleted', 'aborted', 'merging') THEN f.last_event
     WHEN f.last_event = 'ended' THEN coalesce(json_extract_string(f.last_end_details, '$.state'), 'finished')
     -- Nobody has heard of its process for a minute: whoever reads the store sets the variable; null means that none has lapsed.
     WHEN list_contains(getvariable('lapsed_runs'), f.run_number) THEN 'unknown'

@@ -1,12 +1,14 @@
 import { type DuckDBConnection, type DuckDBExtractedStatements, type DuckDBPreparedStatement, StatementType } from './binding.ts';
+import { databaseFailure, invalidated, isFatal } from './database-failure.ts';
 import { type ErrorCode, MarqueError, messageOf, show } from './error.ts';
 import { leavable } from './leave.ts';
 import { bindValues } from './parameters.ts';
+import { portableColumns } from './portable.ts';
 import { Queue } from './queue.ts';
 import { refuseNul } from './quote.ts';
 import { refusal } from './readonly.ts';
 import { readResult } from './result.ts';
-import type { Result, SqlValue, Statement } from './store.ts';
+import type { Result, SqlValue, Staged, Statement } from './store.ts';
 
 /** DuckDB works on libuv's four threads: with more than two queries there, reading a file waits for a query. */
 export const inFlight = new Queue(2);
@@ -100,8 +102,8 @@ export class Connection {
     return this.#addUsers(statement.text, before, signal, () => this.#select(statement, signal));
   }
 
-  /** Like `select`, but the rows go to a Parquet file, in their order; it gives their number. The database must be allowed to write there. */
-  copy(statement: Statement, path: string, before: Before = [], signal?: AbortSignal): Promise<number> {
+  /** Like `select`, but the rows go to a Parquet file, in their order, as a `Staged` says. The database must be allowed to write there. */
+  copy(statement: Statement, path: string, before: Before = [], signal?: AbortSignal): Promise<Staged> {
     return this.#addUsers(statement.text, before, signal, () => this.#copy(statement, path, signal));
   }
 
@@ -181,17 +183,31 @@ export class Connection {
     });
   }
 
-  async #copy({ text, values }: Statement, path: string, signal: AbortSignal | undefined): Promise<number> {
+  async #copy({ text, values }: Statement, path: string, signal: AbortSignal | undefined): Promise<Staged> {
     (await this.#prepareSelect(text)).destroySync();
-    // It is one SELECT, so no bracket or comment of it reaches beyond the line break; a semicolon at its end would.
-    const select = text.replace(/[;\s]+$/, '');
+    // It is one SELECT by itself, so no bracket or comment of it reaches beyond the line break.
+    const select = `(${await this.#withoutSemicolon(text)}\n)`;
+    const given = await this.#select({ text: `SELECT * FROM ${select} LIMIT 0`, values }, signal);
+    const numbered = given.columns.map(({ type }, index) => ({ name: `c${index}`, type }));
+    const { select: made, columns } = portableColumns(numbered);
+    const rows = `SELECT ${made} FROM ${select} AS given(${numbered.map(({ name }) => name).join(', ')})`;
     const format = 'FORMAT parquet, PARQUET_VERSION v1, ROW_GROUP_SIZE 20480';
-    const copy = await this.#extract(`COPY (${select}\n) TO $${values.length + 1} (${format})`);
+    const copy = await this.#extract(`COPY (${rows}) TO $${values.length + 1} (${format})`);
     return this.#prepared(await copy.prepare(0), async (prepared) => {
       bindValues(prepared, [...values, path]);
       const result = await readResult(await this.#interruptible(signal, () => prepared.run()));
-      return result.values[0]?.[0] as number;
+      return { path, rows: result.values[0]?.[0] as number, columns, names: given.columns.map(({ name }) => name) };
     });
+  }
+
+  /** A SELECT up to its semicolon: the shortest beginning that ends before one and is the same SELECT to the parser. */
+  async #withoutSemicolon(text: string): Promise<string> {
+    const whole = await this.#serialized(text);
+    for (let end = text.indexOf(';'); end !== -1; end = text.indexOf(';', end + 1)) {
+      const beginning = text.slice(0, end);
+      if ((await this.#serialized(beginning)) === whole) return beginning;
+    }
+    return text;
   }
 
   async #prepareSelect(text: string): Promise<DuckDBPreparedStatement> {
@@ -232,12 +248,17 @@ export class Connection {
 
   /** Looks at a user's text before DuckDB plans it: planning alone may call functions and open files. Gives the parser's tree as JSON. */
   async #refuseHarm(text: string): Promise<string> {
-    const { values } = await this.#run('SELECT json_serialize_sql($1::VARCHAR)', [text]);
-    const serialized = values[0]?.[0] as string;
+    const serialized = await this.#serialized(text);
     const { error, error_message: message } = JSON.parse(serialized) as { error: boolean; error_message?: string };
     const refused = error ? message : refusal(serialized, this.#shared.file);
     if (refused) throw new MarqueError('SQL_INVALID', `only one SELECT that reads can be run: ${refused}`);
     return serialized;
+  }
+
+  /** The parser's tree of a text as JSON, or what is wrong with it. */
+  async #serialized(text: string): Promise<string> {
+    const { values } = await this.#run('SELECT json_serialize_sql($1::VARCHAR)', [text]);
+    return values[0]?.[0] as string;
   }
 
   async #extract(text: string): Promise<DuckDBExtractedStatements> {
@@ -270,28 +291,7 @@ export class Connection {
         this.#shared.fatal ??= error as Error;
         throw invalidated(this.#shared);
       }
-      if (code === 'SQL_INVALID' && !isOwnFailure(message)) throw new MarqueError(code, message, { cause: error });
-      throw new MarqueError('DATABASE_FAILED', `DuckDB failed on ${show(text, 200)}: ${message}`, { cause: error });
+      throw databaseFailure(error, message, text, code);
     }
   }
-}
-
-/** An internal error stops DuckDB as well, but only the next statement would hear of it. */
-function isFatal(message: string): boolean {
-  return /^(?:FATAL|INTERNAL) Error|database has been invalidated/.test(message);
-}
-
-/**
- * Whether DuckDB failed at something else than what the text says. `Invalid Error` is its name for what it has no name for; a file
- * that is not there is one that the text names.
- */
-function isOwnFailure(message: string): boolean {
-  return /^(?:IO(?! Error: No files found)|Out of Memory|Invalid|Serialization|TransactionContext|Connection|Scheduler|INTERRUPT) Error/.test(
-    message,
-  );
-}
-
-function invalidated({ label, fatal }: Shared): MarqueError {
-  const advice = 'stopped at a fatal error and must be opened again; what was acknowledged is safe';
-  return new MarqueError('DATABASE_FAILED', `the database ${label} ${advice}: ${messageOf(fatal)}`, { cause: fatal });
 }

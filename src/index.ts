@@ -1,6 +1,7 @@
 export { type ErrorCode, MarqueError } from './error.ts';
 export { humanDuration } from './duration.ts';
 export { Flow, type FlowOptions, type FlowState, type GroupOptions } from './flow.ts';
+export type { FlushPolicy } from './flush-policy.ts';
 export type { GetOptions } from './handle.ts';
 export type { LogEntry, LogLevel } from './log.ts';
 export type { SearchOptions } from './plan.ts';
@@ -34,7 +35,8 @@ export { JsonStorage } from './storage/json.ts';
 export { MemoryStorage } from './storage/memory.ts';
 export type { MergeResult } from './storage/merge.ts';
 export type { CompactedTable, CompactOptions } from './storage/compact.ts';
-export type { DeletedRun, RunRow, RunsToDelete } from './storage/delete-runs.ts';
+export type { DeletedRun } from './storage/delete-runs.ts';
+export type { RunRow, RunsToDelete } from './storage/doomed-runs.ts';
 export { History } from './storage/history.ts';
 export { ParquetStorage } from './storage/parquet.ts';
 export type { StoreVersion } from './storage/past-states.ts';
@@ -60,5 +62,5 @@ export type {
   UnwrittenBatch,
 } from './store.ts';
 export type { Tag } from './tag.ts';
-export type { Durability, FlushPolicy } from './writer.ts';
+export type { Durability } from './writer.ts';
 export type { ValueOf, ValueType } from './value-type.ts';

@@ -1,5 +1,5 @@
-import { writeSync } from 'node:fs';
 import { inspect } from 'node:util';
+import { lastWords } from './exit.ts';
 
 /**
  * Runs a statement so that `process.exit` and an uncaught exception can still end the process. Node waits for its thread pool
@@ -32,12 +32,12 @@ const signals: Readonly<Record<number, NodeJS.Signals>> = { 129: 'SIGHUP', 130: 
 function leave(code: number): void {
   const listeners = process.listeners('exit');
   for (const listener of listeners.slice(listeners.indexOf(leave) + 1)) listener.call(process, code);
-  if (uncaught !== null) writeSync(2, `Uncaught:\n${inspect(uncaught.error)}\n`); // Node would print it only after us
+  if (uncaught !== null) lastWords(`Uncaught:\n${inspect(uncaught.error)}\n`); // Node would print it only after us
   const { execve } = process as unknown as { readonly execve?: Execve };
   if (execve !== undefined && process.platform !== 'win32') execve('/bin/sh', ['sh', '-c', `exit ${code}`], {});
   const signal = signals[code] ?? 'SIGKILL';
   if (signal === 'SIGKILL')
-    writeSync(2, `The process leaves while a DuckDB statement runs: it is killed instead of ending with ${code}.\n`);
+    lastWords(`The process leaves while a DuckDB statement runs: it is killed instead of ending with ${code}.\n`);
   process.removeAllListeners(signal);
   process.kill(process.pid, signal);
 }

@@ -24,6 +24,7 @@ type Change = (sql: string, type: string, isNested: boolean) => { readonly sql: 
 /**
  * The columns as SELECT expressions whose types are portable, and those types. HUGEINT and UBIGINT fail where a value is beyond BIGINT;
  * DECIMAL becomes the nearest DOUBLE, as do whole numbers of 64 bits inside lists and structs; times inside them are texts, ISO 8601 in UTC.
+ * A time that is infinite, or not in the years 1 to 9999, fails.
  */
 export function portableColumns(columns: readonly { readonly name: string; readonly type: string }[]): {
   readonly select: string;
@@ -105,15 +106,21 @@ function toPortable(sql: string, type: string, isNested: boolean): { sql: string
   if (/^(FLOAT|DECIMAL\(.*\))$/.test(type)) return cast('DOUBLE');
   if (/^(U?(BIG|HUGE)INT|UINTEGER|BIGNUM)$/.test(type))
     return isNested ? cast('DOUBLE') : type === 'BIGINT' ? null : cast('BIGINT');
-  if (/^(TIMESTAMP.*|DATE)$/.test(type)) return isNested ? { sql: iso(sql, type), type: 'VARCHAR' } : fromTime(sql, type);
+  if (/^(TIMESTAMP.*|DATE)$/.test(type)) {
+    const time = checkedTime(type === 'TIMESTAMP' ? sql : `${sql}::TIMESTAMP`);
+    if (isNested) return { sql: iso(time, 'TIMESTAMP'), type: 'VARCHAR' };
+    return { sql: `${time}::TIMESTAMP_MS`, type: 'TIMESTAMP_MS' };
+  }
   if (/^(BLOB|GEOMETRY)$/.test(type))
     return isNested ? { sql: `to_base64(${sql}::BLOB)`, type: 'VARCHAR' } : { sql: `${sql}::BLOB`, type: 'BLOB' };
   return cast('VARCHAR');
 }
 
-/** Times with a zone are UTC underneath, and the time zone of every database here is UTC. */
-function fromTime(sql: string, type: string): { sql: string; type: string } | null {
-  return type === 'TIMESTAMP_MS' ? null : { sql: `${sql}::TIMESTAMP::TIMESTAMP_MS`, type: 'TIMESTAMP_MS' };
+/** Beyond these years, and for the infinite times of DuckDB, readers disagree or fail. Times with a zone are UTC here, as every database is. */
+function checkedTime(sql: string): string {
+  const advice = 'a time is infinite or not in the years 1 to 9999, which not every reader takes: cast the column to VARCHAR';
+  return `CASE WHEN ${sql} BETWEEN TIMESTAMP '0001-01-01' AND TIMESTAMP '9999-12-31 23:59:59.999999' THEN ${sql}
+    WHEN ${sql} IS NOT NULL THEN error('${advice}') END`;
 }
 
 function toJson(sql: string, type: string): { sql: string; type: string } | null {

@@ -164,7 +164,8 @@ export class Recorder {
     scopes.pushes.push(null);
     scopes.seed.push(null);
     scopes.source_hash.push(scope.sourceHash);
-    this.bytes += 96 + (scope.params?.length ?? 0) + (scope.error?.stack?.length ?? 0);
+    const { params, error } = scope;
+    this.bytes += 96 + scope.path.length + (params?.length ?? 0) + (error?.message.length ?? 0) + (error?.stack?.length ?? 0);
   }
 
   event(event: RunEvent): void {

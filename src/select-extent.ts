@@ -1,4 +1,4 @@
-import { allOf, type Extent, overlap, runsBetween, type SidRange, type TextPredicate, type TimePredicate } from './extent.ts';
+import { allOf, type Extent, overlap, runsBetween, type SidRange, type TextPredicate } from './extent.ts';
 import { type TableName, tableNames } from './schema.ts';
 import { lastRunNumber } from './sid.ts';
 import { type View, views } from './sql.ts';
@@ -15,8 +15,10 @@ export function extentOfSelect(serialized: string, values: readonly SqlValue[]):
   const named: BaseTable[] = [];
   const selects: SelectNode[] = [];
   const own = new Set<string>();
+  const given = new Set<string>();
   let isClear = true;
   JSON.parse(serialized, (key, node: unknown) => {
+    if (givesNames.has(key)) for (const name of [node].flat()) given.add(String(name).toLowerCase());
     if (typeof node !== 'object' || node === null) return node;
     const { type, table_name: table, function_name: called } = node as { readonly [name: string]: unknown };
     if (type === 'SELECT_NODE') selects.push(node as SelectNode);
@@ -39,12 +41,41 @@ export function extentOfSelect(serialized: string, values: readonly SqlValue[]):
   const select = selects.find((node) => node.from_table === only);
   // A sample is taken before WHERE is looked at: of other rows it would be another.
   if (select === undefined || select.sample !== null || only.sample !== null || only.column_name_alias.length > 0) return extent;
-  const view = only.table_name.toLowerCase();
-  return comparisonsIn(select.where_clause, only.alias === '' ? view : only.alias, values).reduce(
-    (narrower, comparison) => narrowed(narrower, view, comparison),
-    extent,
-  );
+  const name = only.table_name.toLowerCase();
+  if (own.has(name)) return extent;
+  const view = only.schema_name.toLowerCase() === 'raw' ? `raw.${name}` : name;
+  // A name that is no column may be one of another table around this SELECT, or stand for what the statement calls so.
+  const columns = (narrowingColumns.get(view) ?? []).filter((column) => !given.has(column));
+  return comparisonsIn(select.where_clause, only.alias === '' ? name : only.alias, values)
+    .filter(({ column }) => columns.includes(column))
+    .reduce((narrower, comparison) => narrowed(narrower, comparison), extent);
 }
+
+/** Where the parser has names that a statement gives to columns, tables and expressions. */
+const givesNames: ReadonlySet<string> = new Set(['alias', 'aliases', 'column_name_alias']);
+
+const ofScopes = ['sid', 'flow', 'run', 'step', 'status', 'started_at'];
+const ofChildren = ['sid', 'flow', 'run', 'step'];
+const ofRuns = ['run_number', 'slug', 'flow'];
+
+/** The columns by which rows can be left out, of each view and table that has some. A name that is none of these may mean anything. */
+export const narrowingColumns: ReadonlyMap<string, readonly string[]> = new Map([
+  ['scopes', [...ofScopes, 'run_number']],
+  ['tags', ofChildren],
+  ['artifacts', ofChildren],
+  ['logs', [...ofChildren, 'logged_at']],
+  ['edges', ['sid', 'flow', 'run']],
+  ['live_tags', ofChildren],
+  ['live_logs', [...ofChildren, 'logged_at']],
+  ['live_runs', ofRuns],
+  ['runs', ofRuns],
+  ['raw.scopes', ofScopes],
+  ['raw.tags', ofChildren],
+  ['raw.artifacts', ofChildren],
+  ['raw.logs', [...ofChildren, 'logged_at']],
+  ['raw.edges', ['sid', 'flow', 'run']],
+  ['raw.runs', ofRuns],
+]);
 
 /** A table or view as DuckDB's parser has it. */
 interface BaseTable {
@@ -109,17 +140,25 @@ function tablesBehind({ schema_name: schema, table_name: name }: BaseTable, own:
  * An extent of which one comparison with a column of the view leaves rows out. A child row has the flow, run and step of its scope, and a
  * run has one slug: so what holds for a row of a view holds for every row that it was made of.
  */
-function narrowed(extent: Extent, view: string, { column, kind, operands }: Comparison): Extent {
-  const text = textColumn(view, column);
-  if (text !== null && kind === 'among' && operands.every((operand) => typeof operand === 'string')) {
-    return { ...extent, texts: [...extent.texts, { column: text, kind: 'equals', texts: operands }] };
+function narrowed(extent: Extent, { column, kind, operands }: Comparison): Extent {
+  switch (column) {
+    case 'sid':
+    case 'run_number':
+      return withSids(extent, column, kind, operands);
+    case 'started_at':
+    case 'logged_at': {
+      const range = boundsOf(kind, operands.map(milliseconds));
+      return range === null ? extent : { ...extent, times: [...extent.times, { column, from: range.first, to: range.last }] };
+    }
+    default: {
+      const text = (column === 'slug' ? 'run' : column) as TextPredicate['column'];
+      const isPlain = kind === 'among' && operands.every((operand) => typeof operand === 'string');
+      return isPlain ? { ...extent, texts: [...extent.texts, { column: text, kind: 'equals', texts: operands }] } : extent;
+    }
   }
-  const time = timeColumn(view, column);
-  if (time !== null) {
-    const range = boundsOf(kind, operands.map(milliseconds));
-    return range === null ? extent : { ...extent, times: [...extent.times, { column: time, from: range.first, to: range.last }] };
-  }
-  if (column !== 'sid' && column !== 'run_number') return extent;
+}
+
+function withSids(extent: Extent, column: 'sid' | 'run_number', kind: Comparison['kind'], operands: readonly Operand[]): Extent {
   const numbers = operands.map((operand) => (operand === null || typeof operand === 'number' ? operand : undefined));
   const bounds = kind === 'among' ? numbers.map((number) => boundsOf(kind, [number])) : [boundsOf(kind, numbers)];
   const ranges: SidRange[] = [];
@@ -130,19 +169,6 @@ function narrowed(extent: Extent, view: string, { column, kind, operands }: Comp
     else if (first <= lastRunNumber) ranges.push(runsBetween(first, Math.min(last, lastRunNumber)));
   }
   return { ...extent, sids: overlap(extent.sids, ranges) };
-}
-
-function textColumn(view: string, column: string): TextPredicate['column'] | null {
-  if (column === 'flow') return 'flow';
-  if (view === 'runs' || view === 'live_runs') return column === 'slug' ? 'run' : null;
-  if (column === 'run' || column === 'step') return column;
-  return column === 'status' && view === 'scopes' ? 'status' : null;
-}
-
-/** The times of the view `runs` are those of some of its events. */
-function timeColumn(view: string, column: string): TimePredicate['column'] | null {
-  if (view === 'scopes' && column === 'started_at') return 'started_at';
-  return (view === 'logs' || view === 'live_logs') && column === 'logged_at' ? 'logged_at' : null;
 }
 
 /** From the least to the greatest operand; null where one cannot be compared. */

@@ -90,11 +90,10 @@ export class SqlSnapshot implements Snapshot {
     const { selects } = this.#options;
     const path = join(selects.temporary, `${randomUUID()}.parquet`);
     try {
-      const rows = await this.#use(async () => {
+      return await this.#use(async () => {
         const before = await this.#beforeUsers(statement);
         return await this.#explained(selects.copy(statement, path, before, this.#ending.signal));
       });
-      return { path, rows };
     } catch (error) {
       await rm(path, { force: true }).catch(() => undefined); // the first error is the one to report
       throw error;

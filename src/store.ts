@@ -1,4 +1,5 @@
 import type { RecordBatch } from 'apache-arrow';
+import type { TypedColumn } from './portable.ts';
 import type { Mark } from './recorder.ts';
 import type { TableName } from './schema.ts';
 import type { Search } from './search.ts';
@@ -16,6 +17,12 @@ export interface Store {
 
   /** Takes the next run number and a slug, both for ever. Two claims never get the same, whoever makes them. */
   claim(request: ClaimRequest): Promise<Claim>;
+
+  /**
+   * Takes on the claim of a run that an earlier attempt to bring it in has left, among the numbers that `mayBe` it: of a process that has
+   * ended, or of this one. Null where there is none. A store without it claims the run anew.
+   */
+  reclaim?(request: ClaimRequest, mayBe: (number: number) => boolean): Promise<Claim | null>;
 
   /**
    * Stores a batch: durable when it resolves, whole or absent when it does not. The same id is stored once, however often
@@ -40,7 +47,7 @@ export interface Store {
    * Takes a batch that has to wait out of memory. Synchronous as well. Null for a store that has no other place for it. Throws what the
    * system does.
    */
-  park(batch: UnwrittenBatch): ParkedBatch | null;
+  park(id: BatchId, mark: Mark): ParkedBatch | null;
 
   /** Lets go of files, locks and memory. Waits for what is under way. Called once. */
   close(): Promise<void>;
@@ -53,6 +60,11 @@ export interface ClaimRequest {
   drawSlug(): string;
   /** The run number is to be higher than this: for a copy of a store that keeps the numbers. */
   readonly after?: number;
+  /**
+   * Whether the run begins with this claim: should its process die before it has stored anything, the claim is what tells of it. That of a
+   * run which is copied from another store is left to whoever copies it again.
+   */
+  readonly begins?: boolean;
 }
 
 export interface Claim {
@@ -133,8 +145,8 @@ export interface Snapshot {
   select(statement: Statement): Promise<Result>;
 
   /**
-   * Writes what one SELECT gives to a new Parquet file in its database's temporary folder. Whoever asked removes it; the end of the
-   * database does as well. Refused and stopped like `select`.
+   * Writes what one SELECT gives to a new Parquet file in its database's temporary folder, with the columns of portable.ts. Whoever asked
+   * removes it; the end of the database does as well. Refused and stopped like `select`.
    */
   stage(statement: Statement): Promise<Staged>;
 
@@ -146,6 +158,10 @@ export interface Snapshot {
 export interface Staged {
   readonly path: string;
   readonly rows: number;
+  /** As they are in the file, where they are called `c0`, `c1`, …: no name that somebody gave gets in the way of reading it. */
+  readonly columns: readonly TypedColumn[];
+  /** What the SELECT calls them. */
+  readonly names: readonly string[];
 }
 
 /** `retried` is a failed attempt that another followed; `skipped` a step that was not run. */

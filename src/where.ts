@@ -5,7 +5,7 @@ import type { SqlValue } from './store.ts';
  * comparison with `<` may pass the one it is taken for, never the other way round.
  */
 export interface Comparison {
-  /** In small letters. */
+  /** The name that is compared, in small letters. */
   readonly column: string;
   readonly kind: 'among' | 'between';
   /** For `between` two, null where there is no end. */
@@ -16,8 +16,8 @@ export interface Comparison {
 export type Operand = string | number | Date | null;
 
 /**
- * The comparisons that every row has to pass which a WHERE lets through, as far as they are plain: `column = value`, `<`, `BETWEEN`,
- * `IN (…)`, joined by AND. What else it asks for is left out.
+ * The comparisons that every row has to pass which a WHERE lets through, as far as they are plain: `name = value`, `<`, `BETWEEN`,
+ * `IN (…)`, joined by AND. What else it asks for is left out. Whether a name is that of a column is for the caller to know.
  *
  * @param where as DuckDB's parser has it
  * @param table what the table is called in this SELECT, which has no other

@@ -1,18 +1,9 @@
 import type { RecordBatch } from 'apache-arrow';
-import { messageOf } from './error.ts';
+import { MarqueError, messageOf } from './error.ts';
+import type { FlushPolicy } from './flush-policy.ts';
 import { type Mark, Recorder, rowsIn } from './recorder.ts';
 import type { TableName } from './schema.ts';
-import type { Batch, Claim, ParkedBatch, UnwrittenBatch } from './store.ts';
-
-/** When rows leave memory for the store, whichever comes first. */
-export interface FlushPolicy {
-  /** Finished scopes. Default 10,000. */
-  readonly scopes: number;
-  /** Roughly the bytes of text and data held. Default 32 MiB. */
-  readonly bytes: number;
-  /** Milliseconds after the oldest row not yet flushed. Default 500. */
-  readonly ms: number;
-}
+import type { Batch, BatchId, Claim, ParkedBatch, UnwrittenBatch } from './store.ts';
 
 /**
  * What a scope that has ended waits for. `window`: nothing, it is durable when the flush policy says so. `every-scope`: no step follows
@@ -29,7 +20,7 @@ export interface WriterOptions {
   /** Stores a batch, as `Store.write` does. */
   write(batch: Batch): Promise<void>;
   /** Takes a batch out of memory, as `Store.park` does. */
-  park(batch: UnwrittenBatch): ParkedBatch | null;
+  park(id: BatchId, mark: Mark): ParkedBatch | null;
   /** Told of flushes in the background that fail. */
   onFailure(message: string): void;
 }
@@ -44,10 +35,15 @@ interface Sealed {
 const mostWaiting = 2;
 /** Sealed batches that may be in memory: more come only from steps that go on recording where nobody can hold them up. */
 const mostInMemory = 4;
+/** Milliseconds between two attempts at a store that keeps failing, at the most. */
+const longestPause = 30_000;
+/** What a timer takes, in milliseconds: more would count as one. */
+const longestTimer = 2 ** 31 - 1;
 
 /**
  * Carries one run's rows from memory into the store: seals the buffer into numbered batches and writes them one after another
- * in the background. A batch that could not be written stays, with its number, and is tried again by the next flush.
+ * in the background. A batch that could not be written stays, with its number, and is tried again by the next flush, or after a pause:
+ * as long as a row waits for the first one, and twice as long after each further failure.
  */
 export class Writer {
   readonly claim: Claim;
@@ -62,6 +58,8 @@ export class Writer {
   #writing: Promise<void> | null = null;
   #shared: Promise<void> | null = null;
   #timer: NodeJS.Timeout | null = null;
+  #retry: NodeJS.Timeout | null = null;
+  #failures = 0; // since a batch was last written
 
   constructor(options: WriterOptions) {
     this.#options = options;
@@ -151,7 +149,7 @@ export class Writer {
   /** A step that records on and on without coming back to us would fill the memory, faster than any store takes it. */
   #park(sealed: Sealed, mark: Mark): void {
     try {
-      sealed.rows = this.#options.park({ id: { writer: this.#id, number: sealed.number }, rows: mark }) ?? mark;
+      sealed.rows = this.#options.park({ writer: this.#id, number: sealed.number }, mark) ?? mark;
     } catch (error) {
       this.#options.onFailure(`a batch stays in memory: ${messageOf(error)}`);
     }
@@ -167,7 +165,15 @@ export class Writer {
 
   async #writeFirst(): Promise<void> {
     const first = this.#sealed[0] as Sealed;
-    await this.#options.write(await this.#built(first));
+    if (this.#retry !== null) clearTimeout(this.#retry);
+    this.#retry = null;
+    try {
+      await this.#options.write(await this.#built(first));
+    } catch (error) {
+      if (!(error instanceof MarqueError && error.code === 'STORE_CLOSED')) this.#retryLater();
+      throw error;
+    }
+    this.#failures = 0;
     this.#sealed.shift();
     if (isParked(first.rows)) await first.rows.remove();
   }
@@ -194,8 +200,16 @@ export class Writer {
   }
 
   #startTimer(): void {
+    const { ms } = this.policy;
+    if (ms === Number.POSITIVE_INFINITY) return;
     // Not a reason to keep the process alive: whoever runs out of events with rows unflushed is flushed by the flow.
-    this.#timer = setTimeout(() => this.#flushInBackground(this.flush()), this.policy.ms).unref();
+    this.#timer = setTimeout(() => this.#flushInBackground(this.flush()), Math.min(ms, longestTimer)).unref();
+  }
+
+  /** Nobody may record anything for a long time, and what has been recorded is to be durable all the same. */
+  #retryLater(): void {
+    const pause = Math.min(this.policy.ms * 2 ** this.#failures++, longestPause);
+    this.#retry = setTimeout(() => this.#flushInBackground(this.flush()), pause).unref();
   }
 
   #flushInBackground(flush: Promise<void>): void {

@@ -1,7 +1,8 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { DeltaLog } from '../src/storage/delta-log.ts';
 import { temporaryFolder } from './folders.ts';
 import { everything, filesOf, storageIn, storeIn, writeRun } from './parquet-history.ts';
 
@@ -77,6 +78,39 @@ describe('asOf', () => {
     const [merged] = filesOf(folder, 'scopes').filter((name) => name.includes('merged'));
     rmSync(join(folder, 'scopes', merged as string));
     await expect(storageIn(folder).asOf(3).ids()).rejects.toMatchObject({ code: 'STORE_DAMAGED' });
+  });
+
+  test('shows the run of every scope, whatever others commit between the two', async () => {
+    const folder = join(temporaryFolder(), 'history');
+    const store = storeIn(folder);
+    for (const slug of ['brave-otter', 'calm-heron']) await writeRun(store, slug, 1, { ends: true });
+    const storage = storageIn(folder);
+    const append = Reflect.get<DeltaLog, 'append'>(DeltaLog.prototype, 'append');
+    let isFirst = true;
+    const between = vi.spyOn(DeltaLog.prototype, 'append').mockImplementation(async function (this: DeltaLog, ...parts) {
+      if (this.table === 'runs' && isFirst) {
+        isFirst = false;
+        await sleep(3);
+        await storage.deleteRuns('brave-otter');
+        await storage.compact();
+        await writeRun(storeIn(folder), 'deep-lynx', 1); // its scopes come later than those of the run that waits
+      }
+      return await append.apply(this, parts);
+    });
+    onTestFinished(() => between.mockRestore());
+    await writeRun(store, 'eager-crane', 1);
+    expect(isFirst).toBe(false);
+    const versions = (await storage.versions()).filter(({ operation }) => operation === 'WRITE');
+    const seen = await Promise.all(
+      versions.map(async ({ version }) => {
+        const past = storage.asOf(version);
+        const runs = await past.sql<{ slug: string }>`SELECT slug FROM runs WHERE state <> 'deleted' ORDER BY slug`;
+        const ofScopes = await past.sql<{ slug: string }>`SELECT DISTINCT run AS slug FROM scopes ORDER BY slug`;
+        expect(ofScopes, `version ${version}`).toEqual(runs);
+        return runs.length;
+      }),
+    );
+    expect(seen.toReversed()).toEqual([1, 2, 3, 3]);
   });
 
   test('ends with its storage, and refuses a folder without a store', async () => {

@@ -43,6 +43,20 @@ describe('compact', () => {
     await expect(storage.compact({ segmentBytes: 0 })).rejects.toMatchObject({ code: 'OPTION_INVALID' });
   });
 
+  test('leaves no file of a merge that has another number of rows than its segments were to have', async () => {
+    const folder = join(temporaryFolder(), 'history');
+    await writeRun(storeIn(folder), 'brave-otter', 2);
+    const before = filesOf(folder, 'artifacts');
+    const merge = Reflect.get<SegmentWriter, 'merge'>(SegmentWriter.prototype, 'merge');
+    const lacking = vi.spyOn(SegmentWriter.prototype, 'merge').mockImplementation(async function (this: SegmentWriter, ...parts) {
+      const merged = await merge.apply(this, parts);
+      return merged === null ? null : { ...merged, rows: (merged.rows as number) - 1 };
+    });
+    onTestFinished(() => lacking.mockRestore());
+    await expect(storageIn(folder).compact()).rejects.toMatchObject({ code: 'STORE_DAMAGED' });
+    expect(filesOf(folder, 'artifacts')).toEqual(before);
+  });
+
   test('keeps batches that are not committed in segments of their own', async () => {
     const folder = join(temporaryFolder(), 'history');
     const store = storeIn(folder);

@@ -1,10 +1,17 @@
-import { join } from 'node:path';
+import { readdirSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { DeltaLog } from '../src/storage/delta-log.ts';
 import { Flow } from '../src/flow.ts';
+import { sidOf } from '../src/sid.ts';
+import { lockFile } from '../src/storage/lock.ts';
+import { markOfRows } from '../src/storage/row-batch.ts';
+import { SegmentWriter } from '../src/storage/segment-writer.ts';
+import { Spills } from '../src/storage/spills.ts';
+import { flip, segmentOf, twoRuns } from './damaged-stores.ts';
 import { temporaryFolder } from './folders.ts';
 import { everything, segmentCounts, storageIn, storeIn, writeRun } from './parquet-history.ts';
-import { claimRows, selectIn } from './store-rows.ts';
+import { claimRows, RowMaker, selectIn } from './store-rows.ts';
 
 const counts = `SELECT (SELECT count(*) FROM scopes), (SELECT count(*) FROM tags), (SELECT count(*) FROM logs),
   (SELECT count(*) FROM artifacts), (SELECT count(*) FROM edges)`;
@@ -95,15 +102,121 @@ describe('deleteRuns', () => {
     expect(await storage.ids()).toEqual([]);
   });
 
-  test('that was interrupted after its event shows nothing of the run itself, and is finished by a compaction', async () => {
+  test.each([
+    ['of its own', false],
+    ['that hold others as well', true],
+  ])(
+    'that was interrupted after its event shows nothing of segments %s, and is finished by a compaction',
+    async (_name, merged) => {
+      const folder = join(temporaryFolder(), 'history');
+      await threeRuns(folder, { merged });
+      await interrupted(folder, 'scopes', 'deep-lynx');
+      const store = storeIn(folder);
+      const storage = storageIn(folder);
+      const latest = async () => (await storage.search('*')).map(({ run }) => run);
+      expect(await selectIn(store, counts)).toEqual([[8, 10, 10, 8, 8]]);
+      expect(await selectIn(store, `SELECT state, scopes, len(tags) FROM runs WHERE slug = 'deep-lynx'`)).toEqual([
+        ['deleted', 0, 0],
+      ]);
+      expect(new Set(await latest())).toEqual(new Set(['calm-heron']));
+      expect(await storage.search('*.deep-lynx.*', { runs: 'all' }).count()).toBe(0);
+      expect((await selectIn(store, rawCounts))[0]?.[1]).toBe(15); // they are still there
+      await storage.compact();
+      expect(await selectIn(store, rawCounts)).toEqual([[8, 10, 10, 8, 8]]);
+      expect(new Set(await latest())).toEqual(new Set(['calm-heron']));
+    },
+  );
+
+  test('that begins, and is interrupted, while a compaction goes on, hides the run until the next one', async () => {
     const folder = join(temporaryFolder(), 'history');
     await threeRuns(folder);
-    await interrupted(folder, 'scopes', 'calm-heron');
+    const replace = Reflect.get<DeltaLog, 'replace'>(DeltaLog.prototype, 'replace');
+    let isFirst = true;
+    const between = vi.spyOn(DeltaLog.prototype, 'replace').mockImplementation(async function (this: DeltaLog, ...parts) {
+      if (parts[0].operation === 'DELETE') throw new Error('killed');
+      if (isFirst) {
+        isFirst = false;
+        await expect(storageIn(folder).deleteRuns('calm-heron')).rejects.toThrow('killed');
+      }
+      return await replace.apply(this, parts);
+    });
+    await storageIn(folder).compact();
+    between.mockRestore();
     const store = storeIn(folder);
-    expect(await selectIn(store, counts)).toEqual([[12, 14, 14, 12, 12]]);
-    expect(await selectIn(store, `SELECT state, len(tags) FROM runs WHERE slug = 'calm-heron'`)).toEqual([['deleted', 0]]);
+    expect(isFirst).toBe(false);
+    expect(await selectIn(store, counts)).toEqual([[8, 10, 10, 8, 8]]);
     await storageIn(folder).compact();
     expect(await selectIn(store, rawCounts)).toEqual([[8, 10, 10, 8, 8]]);
+  });
+
+  test('costs compactions nothing once one of them has found it done', async () => {
+    const folder = join(temporaryFolder(), 'history');
+    await threeRuns(folder, { merged: true });
+    const storage = storageIn(folder);
+    await storage.deleteRuns('calm-heron');
+    await storage.compact();
+    const looks = vi.spyOn(SegmentWriter.prototype, 'runsIn');
+    onTestFinished(() => looks.mockRestore());
+    await storage.compact();
+    await storage.deleteRuns('deep-lynx'); // its segments have to be looked into, but for itself alone
+    expect(new Set(looks.mock.calls.map(([table]) => table)).size).toBe(looks.mock.calls.length);
+    expect(await selectIn(storeIn(folder), rawCounts)).toEqual([[4, 5, 5, 4, 4]]);
+  });
+
+  test('takes what is spilled of a run with it, and nothing comes back', async () => {
+    const folder = join(temporaryFolder(), 'history');
+    await threeRuns(folder);
+    const storage = storageIn(folder);
+    await storage.compact(); // it has looked for spills, and will not again
+    spillOf(folder, 2, 'calm-heron');
+    expect(await storage.search('*.calm-heron.*', { runs: 'all' }).count()).toBe(5);
+    const lock = await lockFile(join(folder, 'spill')); // somebody stores what was spilled
+    setTimeout(() => void lock.release(), 250);
+    expect(await storage.deleteRuns('calm-heron')).toMatchObject([{ scopes: 5 }]);
+    expect(readdirSync(join(folder, 'spill'))).toEqual([]);
+    await writeRun(storeIn(folder), 'eager-crane', 1);
+    for (const each of [storage, storageIn(folder)]) {
+      expect(await each.search('*.calm-heron.*', { runs: 'all' }).count()).toBe(0);
+      expect(await each.sql`SELECT state, scopes FROM runs WHERE slug = 'calm-heron'`).toEqual([{ state: 'deleted', scopes: 0 }]);
+      expect(await each.sql`SELECT count(*) AS n FROM raw.tags WHERE run = 'calm-heron'`).toEqual([{ n: 0 }]);
+    }
+  });
+
+  test('that was interrupted before it removed a spill hides it, and the next writer drops it', async () => {
+    const folder = join(temporaryFolder(), 'history');
+    await threeRuns(folder);
+    const storage = storageIn(folder);
+    await storage.compact();
+    spillOf(folder, 2, 'calm-heron');
+    const killed = vi.spyOn(Spills.prototype, 'remove').mockRejectedValue(new Error('killed'));
+    await expect(storage.deleteRuns('calm-heron')).rejects.toThrow('killed');
+    killed.mockRestore();
+    const live = async () => await storage.sql`SELECT count(*) AS n FROM tags WHERE run = 'calm-heron'`;
+    expect(await live()).toEqual([{ n: 0 }]);
+    expect(await storage.search('*.calm-heron.*', { runs: 'all' }).count()).toBe(0);
+    expect(readdirSync(join(folder, 'spill'))).toHaveLength(1);
+    await writeRun(storeIn(folder), 'eager-crane', 1);
+    expect(readdirSync(join(folder, 'spill'))).toEqual([]);
+    await storage.compact();
+    expect(await live()).toEqual([{ n: 0 }]);
+    expect(await storage.sql`SELECT count(*) AS n FROM raw.scopes WHERE run = 'calm-heron'`).toEqual([{ n: 0 }]);
+  });
+
+  test.each([
+    ['tags', 2],
+    ['scopes', null],
+  ] as const)('by its slug does not need to read damaged %s of the run', async (table, scopes) => {
+    const folder = await twoRuns();
+    const path = segmentOf(folder, table, '000000000002-0-1');
+    flip(path, 60);
+    const storage = storageIn(folder);
+    await expect(storage.deleteRuns((run) => run.slug === 'calm-heron')).rejects.toMatchObject({
+      code: 'STORE_DAMAGED',
+      message: expect.stringMatching(`${basename(path)}.* name the runs by their slugs`),
+    });
+    expect(await storage.deleteRuns('calm-heron')).toMatchObject([{ slug: 'calm-heron', scopes }]);
+    expect(await storage.sql`SELECT DISTINCT run FROM tags`).toEqual([{ run: 'brave-otter' }]);
+    expect((await storage.verify()).problems).toEqual([]);
   });
 
   test('that was interrupted after the scopes shows nothing of the run, and is finished by the next one', async () => {
@@ -152,6 +265,15 @@ describe('deleteRuns', () => {
     });
   });
 });
+
+/** What a process that ended has spilled of a run: the batch after its last, of one scope with a tag. */
+function spillOf(folder: string, number: number, slug: string): void {
+  const place = { sid: sidOf(number, 9), flow: 'flow', run: slug, step: 'step' };
+  const scope = { ...place, path: '0-9', attempt: 1, status: 'ok', started_at: 1_750_000_000_000, duration_ms: 1 };
+  const rows = markOfRows({ scopes: [scope], tags: [{ ...place, seq: 0, content: 'late' }] });
+  const { uuid } = new RowMaker({ number, slug });
+  new Spills(join(folder, 'spill')).writeSync([{ id: { writer: `${uuid}/0`, number: 3 }, rows }]);
+}
 
 /** Deletes a run as a process does that dies before it commits the deletion from a table. */
 async function interrupted(folder: string, table: string, slug: string): Promise<void> {

@@ -349,6 +349,16 @@ describe('a log', () => {
     await expect(logOf(folder).refresh()).rejects.toMatchObject({ code: 'STORE_DAMAGED' });
   });
 
+  test('of a newer format whose checksum does not fit may be damaged as well, and says so', async () => {
+    const log = await newLog();
+    const text = readFileSync(fileOf(log.folder, 0), 'utf8');
+    writeFileSync(fileOf(log.folder, 0), text.replace('"marque.formatVersion":"2"', '"marque.formatVersion":"6"'));
+    await expect(logOf(log.folder).refresh()).rejects.toMatchObject({
+      code: 'STORE_FORMAT',
+      message: expect.stringMatching(/0\.json" is of format 6, or damaged.*knows format 2: install a newer version, or else/),
+    });
+  });
+
   test('replaces segments that are there, and nothing where one of them has gone', async () => {
     const log = await newLog();
     const [one, two, merged] = [segmentIn(log, 'a-0-1.parquet'), segmentIn(log, 'a-0-2.parquet'), segmentIn(log, mergedName())];

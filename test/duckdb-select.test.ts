@@ -333,7 +333,11 @@ describe('a statement for select', () => {
     [`SELECT error('mine')`, 'SQL_INVALID', 'Invalid Input Error: mine'],
     [`SELECT error('IO Error: mine')`, 'SQL_INVALID', 'Invalid Input Error: IO Error: mine'],
     [`FROM read_csv('/etc/passwd')`, 'SQL_INVALID', 'Permission Error'],
-    [`SELECT repeat('a', i) FROM range(400000, 400900) t(i) ORDER BY 1`, 'DATABASE_FAILED', 'Out of Memory Error'],
+    [
+      `SELECT repeat('a', i) FROM range(400000, 400900) t(i) ORDER BY 1`,
+      'DATABASE_FAILED',
+      'DuckDB is out of memory: give the storage a higher memoryLimit',
+    ],
   ])('%s fails as %s', async (text, code, message) => {
     await using small = await Database.open({ memoryLimit: '30MB', threads: 1 });
     const reader = await small.connect();

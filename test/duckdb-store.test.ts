@@ -234,7 +234,7 @@ describe('DuckDBStore', () => {
     await expect(reader.snapshot([]).then((snapshot) => snapshot.read([run.sid(1)]))).rejects.toMatchObject(damaged);
   });
 
-  test.for([0.1, 0.3, 0.5, 0.7, 0.9])('reports a file that was cut short with its name, at %d of its length', async (part) => {
+  test.for([0.1, 0.3, 0.5, 0.7])('reports a file that was cut short with its name, at %d of its length', async (part) => {
     const store = opened();
     const run = await claimRows(store, 'brave-otter');
     const text = randomBytes(2 ** 20).toString('base64'); // most of the file

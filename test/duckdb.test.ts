@@ -15,7 +15,7 @@ async function memory(): Promise<{ database: Database; connection: Connection }>
 describe('a connection', () => {
   it('offers nothing of the bindings that could be misused: no stream, appender, prepared statement or interrupt', () => {
     expect(Object.getOwnPropertyNames(Connection.prototype).toSorted()).toEqual(
-      ['close', 'constructor', 'exclusive', 'run', 'script', 'select', 'transaction'].toSorted(),
+      ['close', 'constructor', 'copy', 'exclusive', 'run', 'script', 'select', 'temporary', 'transaction'].toSorted(),
     );
     expect(Object.getOwnPropertyNames(Database.prototype).toSorted()).toEqual([
       'close',
@@ -23,6 +23,7 @@ describe('a connection', () => {
       'constructor',
       'isUsable',
       'pin',
+      'temporaryFolder',
       'unpin',
     ]);
   });

@@ -26,8 +26,18 @@ async function leave(
   signals: readonly NodeJS.Signals[] = [],
   apart = 100,
 ): Promise<Ended> {
-  const program = fileURLToPath(new URL('programs/leaves.ts', import.meta.url));
-  const child = spawn(process.execPath, ['--import', 'tsx', program, kind, place, way], { stdio: ['ignore', 'pipe', 'pipe'] });
+  return await signalled('leaves.ts', [kind, place, way], signals, apart);
+}
+
+/** Runs a program and sends it signals once it says that it is waiting. */
+async function signalled(
+  program: string,
+  args: readonly string[],
+  signals: readonly NodeJS.Signals[],
+  apart = 100,
+): Promise<Ended> {
+  const path = fileURLToPath(new URL(`programs/${program}`, import.meta.url));
+  const child = spawn(process.execPath, ['--import', 'tsx', path, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
   let stderr = '';
   child.stderr.on('data', (data) => (stderr += String(data)));
   child.stdout.on('data', (data) => {
@@ -111,6 +121,34 @@ describe.each(['parquet', 'json', 'duckdb'])('%s keeps what was not flushed when
     await using storage = (storages[kind] as (place: string) => Storage)(path);
     await anotherRun(storage);
     expect(await shown(storage)).toMatchObject({ scopes: quick, ...common, run: { state: 'aborted' } });
+  });
+});
+
+test.each([
+  ['SIGHUP', 129],
+  ['SIGTERM', 143],
+] as const)('a run is ended by %s as by Ctrl-C, and a second one ends it at once', async (signal, code) => {
+  const folder = temporaryFolder();
+  expect(await leave('parquet', folder, 'waits', [signal, signal])).toMatchObject({ code, signal: null });
+  await using storage = new ParquetStorage(folder);
+  await anotherRun(storage);
+  expect(await shown(storage)).toMatchObject({ scopes: quick, ...common, run: { state: 'aborted' } });
+});
+
+describe('a run whose last flush has failed', () => {
+  test.each([
+    ['SIGINT', 'nobody', 130],
+    ['SIGTERM', 'nobody', 143],
+    ['SIGHUP', 'nobody', 129],
+    ['SIGTERM', 'itself', 3],
+    ['SIGTERM', 'counting', 4],
+  ] as const)('is kept when %s ends the process, to which %s listens', async (signal, listener, code) => {
+    const folder = temporaryFolder();
+    expect(await signalled('rejected.ts', [folder, listener], [signal])).toMatchObject({ code, signal: null });
+    await using storage = new ParquetStorage(folder);
+    await anotherRun(storage);
+    expect(await storage.sql`SELECT content FROM tags`).toEqual([{ content: 'quick' }]);
+    expect(await storage.sql`SELECT state FROM runs WHERE flow = 'goes'`).toEqual([{ state: 'finished' }]);
   });
 });
 

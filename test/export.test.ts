@@ -190,14 +190,6 @@ describe('export', () => {
     const storage = await sampled();
     const path = join(temporaryFolder(), 'query.parquet');
     const text = "it's $1";
-    const query =
-      storage.sql`SELECT i AS "n n", ${text} AS text, sum(i) OVER (ORDER BY i) AS huge, 1.5::DECIMAL(4,2) AS decimal, DATE '2020-02-03' AS day,
-      TIMESTAMPTZ '2020-02-03 04:05:06.789+02' AS zoned, INTERVAL 1 DAY AS span, uuid() AS id, {'sid': i, 'at': TIMESTAMP '2020-01-01', "q""": [1::UTINYINT]} AS nested,
-      MAP {'a': i} AS map, 'a'::ENUM('a', 'b') AS word, NULL AS nothing, i AS "n n", [1, 2]::INTEGER[2] AS fixed, '\\xFF'::BLOB AS bytes
-      FROM range(${3n}) AS t(i) ORDER BY i DESC; -- done`.statement;
-    await expect(storage.export(path, { query: storage.sql(Object.assign([query.text], { raw: [''] })) })).rejects.toMatchObject({
-      code: 'SQL_INVALID',
-    });
     const whole = storage.sql`SELECT i AS "n n", ${text} AS text, sum(i) OVER (ORDER BY i) AS huge, 1.5::DECIMAL(4,2) AS decimal, DATE '2020-02-03' AS day,
       TIMESTAMPTZ '2020-02-03 04:05:06.789+02' AS zoned, INTERVAL 1 DAY AS span, {'sid': i, 'at': TIMESTAMP '2020-01-01', "q""": [1::UTINYINT]} AS nested,
       MAP {'a': i} AS map, 'a'::ENUM('a', 'b') AS word, NULL AS nothing, i AS "n n", [1, 2]::INTEGER[2] AS fixed, '\\xFF'::BLOB AS bytes
@@ -223,6 +215,77 @@ describe('export', () => {
     expect(types.find(({ name }) => name === 'zoned')).toMatchObject({ type: 'INT64', converted: 'TIMESTAMP_MILLIS' });
     for (const extension of ['csv', 'jsonl', 'arrow', 'arrows']) {
       expect((await storage.export(join(temporaryFolder(), `query.${extension}`), { query: whole })).rows).toBe(3);
+    }
+  });
+
+  test('of a query takes the text that awaiting it takes: a semicolon at its end, also before a comment, and no bracket too many', async () => {
+    const storage = await sampled();
+    const folder = temporaryFolder();
+    const sql = (text: string) => storage.sql(Object.assign([text], { raw: [''] }));
+    const texts = [
+      'SELECT 1 AS x; -- hi',
+      `SELECT 1 AS x /* ; */ ;;\n-- a;b`,
+      `SELECT ';' AS x;`,
+      'SELECT 1 AS x -- a;b',
+      'FROM (VALUES (1)) AS t(x)',
+    ];
+    for (const [index, text] of texts.entries()) {
+      const path = join(folder, `${index}.parquet`);
+      expect((await storage.export(path, { query: sql(text) })).rows, text).toBe(1);
+      expect(await plainly('FROM read_parquet($1)', path), text).toEqual(await sql(text));
+    }
+    for (const text of ['SELECT 1) AS x, (SELECT 2', 'SELECT 1; SELECT 2', 'SELECT 1 /*', 'SELECT 1) AS x; --']) {
+      await expect(sql(text), text).rejects.toMatchObject({ code: 'SQL_INVALID' });
+      await expect(storage.export(join(folder, 'x.csv'), { query: sql(text) }), text).rejects.toMatchObject({
+        code: 'SQL_INVALID',
+      });
+    }
+  });
+
+  test('of a query keeps every name of a column', async () => {
+    const storage = await sampled();
+    const names = ['file_row_number', 'filename', 'c1', 'c0', 'row', 'bytes', '__proto__', 'a"b', 'ü 🦦'];
+    const list = names.map((name, index) => `${index} AS "${name.replaceAll('"', '""')}"`).join(', ');
+    const query = storage.sql(Object.assign([`SELECT ${list}`], { raw: [''] }));
+    for (const extension of ['parquet', 'arrow', 'arrows', 'csv', 'jsonl']) {
+      const path = join(temporaryFolder(), `x.${extension}`);
+      expect((await storage.export(path, { query })).rows).toBe(1);
+      const text = readFileSync(path, 'utf8');
+      if (extension === 'csv')
+        expect(text).toBe(`${names.map((name) => (name.includes('"') ? '"a""b"' : name)).join(',')}\n0,1,2,3,4,5,6,7,8\n`);
+      else if (extension === 'jsonl')
+        expect(text).toBe(`{${names.map((name, index) => `${JSON.stringify(name)}:${index}`).join(',')}}\n`);
+      else if (extension === 'parquet') expect(await plainly('FROM read_parquet($1)', path)).toHaveLength(1);
+      else {
+        const table = tableFromIPC(readFileSync(path));
+        expect(table.schema.fields.map(({ name }) => name)).toEqual(names);
+        expect(names.map((_, index) => table.getChildAt(index)?.get(0) as unknown)).toEqual(names.map((_, index) => index));
+      }
+    }
+  });
+
+  test('refuses times that some readers cannot have, in every format', async () => {
+    const storage = await sampled();
+    const folder = temporaryFolder();
+    const times = [
+      "'infinity'::TIMESTAMP",
+      "'-infinity'::DATE",
+      "'0044-03-15 (BC)'::DATE",
+      "'10000-01-01'::TIMESTAMP_MS",
+      "['infinity'::TIMESTAMP]",
+    ];
+    for (const extension of ['parquet', 'arrow', 'csv', 'jsonl']) {
+      const path = join(folder, `x.${extension}`);
+      for (const time of times) {
+        const query = storage.sql(Object.assign([`SELECT ${time} AS at`], { raw: [''] }));
+        await expect(storage.export(path, { query }), `${extension} ${time}`).rejects.toMatchObject({
+          code: 'SQL_INVALID',
+          message: expect.stringContaining('cast the column to VARCHAR') as string,
+        });
+      }
+      const query = storage.sql`SELECT TIMESTAMP '0001-01-01' AS least, TIMESTAMP '9999-12-31 23:59:59.999' AS most, NULL::DATE AS nothing,
+        'infinity'::TIMESTAMP::VARCHAR AS infinite, [NULL::DATE] AS list`;
+      expect((await storage.export(path, { query })).rows).toBe(1);
     }
   });
 
@@ -290,6 +353,7 @@ describe('export', () => {
     writeFileSync(there, 'mine');
     mkdirSync(join(folder, 'folder.csv'));
     symlinkSync(join(folder, 'store[1]'), join(folder, 'link'));
+    symlinkSync(join(folder, 'nothing.csv'), join(folder, 'dangling.csv'));
     const refused: readonly (readonly [path: unknown, options: object, code: string, says: string])[] = [
       [join(folder, 'a.xlsx'), {}, 'OPTION_INVALID', 'does not say its format'],
       [join(folder, 'a.csv'), { format: 'xlsx' }, 'OPTION_INVALID', 'xlsx'],
@@ -303,6 +367,8 @@ describe('export', () => {
       ['', { format: 'csv' }, 'STORE_PATH', 'no path'],
       [7, { format: 'csv' }, 'STORE_PATH', 'no path'],
       [join(folder, 'a.csv'), { table: 'none' }, 'OPTION_INVALID', 'none'],
+      [join(folder, 'a.csv'), null as never, 'OPTION_INVALID', 'options'],
+      [join(folder, 'dangling.csv'), {}, 'STORE_PATH', 'a link already, to nothing'],
       [join(folder, 'a.csv'), { runs: '[' }, 'GLOB_INVALID', '['],
       [join(folder, 'a.duckdb'), { table: 'tags' }, 'OPTION_INVALID', 'whole store'],
       [join(folder, 'a.csv'), { query: other.sql`SELECT 1` }, 'OPTION_INVALID', "this storage's"],
@@ -319,7 +385,7 @@ describe('export', () => {
       });
     }
     expect(readFileSync(there, 'utf8')).toBe('mine');
-    expect(readdirSync(folder).sort()).toEqual(['folder.csv', 'link', 'store[1]', 'there.csv']);
+    expect(readdirSync(folder).sort()).toEqual(['dangling.csv', 'folder.csv', 'link', 'store[1]', 'there.csv']);
     await storage.export(there, { overwrite: true });
     expect(readFileSync(there, 'utf8')).toMatch(/^id,/);
   });

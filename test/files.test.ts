@@ -1,11 +1,12 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { makeFolder, publish, publishIfAbsent, putIfAbsent, temporaryBeside, writeWhole } from '../src/storage/files.ts';
+import { release, systemError, watch } from './faults/shim.mjs';
 import { temporaryFolder } from './folders.ts';
 
 describe('writeWhole', () => {
@@ -51,6 +52,34 @@ describe('a file that cannot be put in its place', () => {
     await expect(job(join(folder, 'taken'))).rejects.toMatchObject({ code: 'STORE_UNWRITABLE' });
     expect(readdirSync(folder)).toEqual(['taken']);
   });
+});
+
+test('a new name that cannot be made durable is told as the file or folder that it was to be', async () => {
+  const folder = temporaryFolder();
+  const failing = (path: string) =>
+    watch(dirname(folder), {
+      before: (operation) => {
+        if (operation.name === 'sync' && operation.path === path) throw systemError('EIO', operation);
+        return undefined;
+      },
+    });
+  const jobs = [
+    (path: string) => makeFolder(path),
+    (path: string) => writeWhole(path, 'x'),
+    (path: string) => putIfAbsent(path, 'x'),
+  ];
+  for (const [index, job] of jobs.entries()) {
+    const path = join(folder, `new-${index}`);
+    failing(folder);
+    try {
+      await expect(job(path)).rejects.toMatchObject({
+        code: 'STORE_UNWRITABLE',
+        message: expect.stringContaining(`"${path}" cannot be written`),
+      });
+    } finally {
+      release();
+    }
+  }
 });
 
 describe('putIfAbsent', () => {

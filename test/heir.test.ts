@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { Flow, ParquetStorage, step } from '../src/index.ts';
@@ -64,9 +64,9 @@ class Life {
     this.claim = claim;
   }
 
-  static async begin(place: Place, store: Store): Promise<Life> {
+  static async begin(place: Place, store: Store, begins = false): Promise<Life> {
     const uuid = crypto.randomUUID();
-    const claim = await store.claim({ uuid, flow: 'flow', drawSlug: () => `slug-${uuid.slice(0, 8)}` });
+    const claim = await store.claim({ uuid, flow: 'flow', drawSlug: () => `slug-${uuid.slice(0, 8)}`, begins });
     return new Life(place, uuid, claim);
   }
 
@@ -254,6 +254,90 @@ describe.each(kinds)('%s: what a dead writer left', (kind) => {
   });
 });
 
+describe.each(kinds)('%s: batches that were parked', (kind) => {
+  async function parked(place: Place, store: Store): Promise<Life> {
+    const life = await Life.begin(place, store);
+    store.park(life.id(1), markOfRows(life.rows(1, ['parked'])));
+    return life;
+  }
+
+  test('go with the process that held them, and not before', async () => {
+    const place = new Place(kind);
+    const store = place.open();
+    const lives = [await parked(place, store), await parked(place, store)] as const;
+    await place.close(store);
+    if (kind === 'duckdb') await buryClaimant(place, lives[0].claim.number);
+    else lives[0].die();
+    await nextWriter(place);
+    expect((await place.spills.parked()).map(({ uuid }) => uuid)).toEqual([lives[1].uuid]);
+  });
+
+  /** Makes a run that of a process which has ended. */
+  async function buryClaimant({ path }: Place, number: number): Promise<void> {
+    const { Database } = await import('../src/duckdb.ts');
+    const database = await Database.open({ path });
+    try {
+      const connection = await database.connect();
+      await connection.run('UPDATE raw.claims SET pid = $1 WHERE number = $2', [BigInt(2 ** 30), BigInt(number)]);
+    } finally {
+      await database.close();
+    }
+  }
+});
+
+describe.each(kinds)('%s: a run that died before its first flush', (kind) => {
+  const states = 'SELECT flow, state, scopes, started_at IS NOT NULL FROM runs ORDER BY run_number';
+
+  async function claimed(place: Place, store: Store, begins: boolean): Promise<Life> {
+    const life = await Life.begin(place, store, begins);
+    await place.close(store);
+    life.die(Date.now());
+    return life;
+  }
+
+  test('is aborted by the next writer: its claim tells of it', async () => {
+    const place = new Place(kind);
+    const life = await claimed(place, place.open(), true);
+    const writer = await nextWriter(place);
+    expect((await selectIn(writer, states))[0]).toEqual(['flow', 'aborted', 0, true]);
+    expect(await stateOf(life, writer)).toMatchObject({ state: 'aborted', aborted: 1 });
+    await place.close(writer);
+    const [row] = await selectIn(await nextWriter(place), `SELECT list(event) FROM raw.runs WHERE uuid = '${life.uuid}'`);
+    expect(row).toEqual([['started', 'aborted']]);
+  });
+
+  test('is left to whoever copies it once more, where it came from another store', async () => {
+    const place = new Place(kind);
+    const life = await claimed(place, place.open(), false);
+    expect(await selectIn(await nextWriter(place), `SELECT event FROM raw.runs WHERE uuid = '${life.uuid}'`)).toEqual([]);
+  });
+});
+
+test('a run that died before it came to its slug is none', async () => {
+  const place = new Place('parquet');
+  const store = place.open();
+  const life = await Life.begin(place, store, true);
+  await place.close(store);
+  life.die();
+  rmSync(join(place.path, '_runs', `${life.claim.slug}.json`));
+  expect(await selectIn(await nextWriter(place), 'SELECT count(*) FROM runs')).toEqual([[1]]);
+});
+
+test('a run that said at its very end, after an heir had first looked, that it had ended is not aborted', async () => {
+  const live: LiveRun = { number: 1, uuid: 'u', slug: 'slug', flow: 'flow', startedAt: start, starts: 1 };
+  let looks = 0;
+  const written: unknown[] = [];
+  await inherit({
+    spills: new Spills(join(temporaryFolder(), 'spill')),
+    write: async (batch) => await Promise.resolve(void written.push(batch)),
+    liveRuns: async () => await Promise.resolve(looks++ < 2 ? [live] : []),
+    diedAt: async () => await Promise.resolve(start),
+    overRuns: async () => await Promise.resolve(new Set<string>()),
+  });
+  expect(looks).toBe(3);
+  expect(written).toEqual([]);
+});
+
 describe('what an heir warns of', () => {
   const live: LiveRun = { number: 1, uuid: 'u', slug: 'slug', flow: 'flow', startedAt: start, starts: 1 };
   const failing = async (): Promise<never> => await Promise.reject(new Error('the disk is full'));
@@ -261,7 +345,11 @@ describe('what an heir warns of', () => {
   async function warningsOf(estate: Partial<Estate>): Promise<readonly string[]> {
     const told = warned();
     const spills = new Spills(join(temporaryFolder(), 'spill'));
-    await inherit({ spills, write: failing, liveRuns: async () => await Promise.resolve([]), diedAt: failing, ...estate });
+    const nothing = {
+      liveRuns: async () => await Promise.resolve([]),
+      overRuns: async () => await Promise.resolve(new Set<string>()),
+    };
+    await inherit({ spills, write: failing, diedAt: failing, ...nothing, ...estate });
     await new Promise(setImmediate);
     return told;
   }
@@ -269,6 +357,30 @@ describe('what an heir warns of', () => {
   test('is nothing where it could not look: nobody knows that anything was left', async () => {
     expect(await warningsOf({ liveRuns: failing })).toEqual([]);
     expect(await warningsOf({ liveRuns: async () => await Promise.resolve([live]) })).toEqual([]);
+  });
+
+  test.each([
+    ['another machine', { host: 'elsewhere' }, /"elsewhere".*delete ".*spill\.lock" if that process has ended/],
+    ['another container', { pidNamespace: 'pid:[1]' }, /delete ".*spill\.lock" if that process has ended/],
+  ])('is a lock of %s, which may never be released', async (_, change, message) => {
+    const place = new Place('parquet');
+    await deadRun(place);
+    const { spills } = place;
+    await lockFile(spills.folder);
+    const path = `${spills.folder}.lock`;
+    writeFileSync(path, JSON.stringify({ ...(JSON.parse(readFileSync(path, 'utf8')) as object), ...change }));
+    expect(await warningsOf({ spills })).toEqual([expect.stringMatching(message)]);
+  });
+
+  test('is a lock that cannot be read, and not one of a process that lives', async () => {
+    const place = new Place('parquet');
+    await deadRun(place);
+    const { spills } = place;
+    const lock = await lockFile(spills.folder);
+    expect(await warningsOf({ spills })).toEqual([]);
+    await lock.release();
+    writeFileSync(`${spills.folder}.lock`, 'mine');
+    expect(await warningsOf({ spills })).toEqual([expect.stringMatching(/is not a lock of this library/)]);
   });
 
   test('is the folder of the spills that could not be stored', async () => {
@@ -372,9 +484,15 @@ test('a run whose storage is closed under it is aborted by the next writer, thou
   const storage = new ParquetStorage(folder);
   let goOn = (): void => {};
   const isClosed = new Promise<void>((resolve) => (goOn = resolve));
-  const flow = new Flow('test', storage, { logLevel: 'silent' }).push(step('waits', () => isClosed));
+  let begun = (): void => {};
+  const hasBegun = new Promise<void>((resolve) => (begun = resolve));
+  const waits = step('waits', async () => {
+    begun();
+    await isClosed;
+  });
+  const flow = new Flow('test', storage, { logLevel: 'silent' }).push(waits);
   const running = flow.execute();
-  await expect.poll(() => existsSync(join(folder, '_runs'))).toBe(true);
+  await hasBegun;
   await storage.flush();
   await storage.close();
   await using next = new ParquetStorage(folder);

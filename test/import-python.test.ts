@@ -94,12 +94,15 @@ describe.each(Object.entries(stores))('a %s of the Python package', (name, make)
 });
 
 describe('an import', () => {
-  test('of runs with slugs that are taken gives them others', async () => {
+  test('of the same runs by way of the other kind of store brings nothing twice', async () => {
     const storage = memory();
     await storage.importPython(stores['JsonStorage']?.(temporaryFolder()) as string);
-    const { merged } = await storage.importPython(stores['PolarsStorage']?.(temporaryFolder()) as string);
-    expect(merged.filter(({ from, run }) => from !== run).map(({ from }) => from)).toContain('whimsical-lemming');
-    expect(await storage.sql`SELECT count(DISTINCT slug) AS slugs, count(*) AS runs FROM runs`).toEqual([{ slugs: 6, runs: 6 }]);
+    const { merged, skipped } = await storage.importPython(stores['PolarsStorage']?.(temporaryFolder()) as string);
+    expect([merged, skipped.map(({ why }) => why.replace(/as .*/, 'as …'))]).toEqual([
+      [],
+      Array(3).fill('it is here already, as …'),
+    ]);
+    expect(await storage.sql`SELECT count(*) AS n FROM scopes`).toEqual([{ n: 9 }]);
   });
 
   test('of anything else says what is wrong with it', async () => {
@@ -150,6 +153,102 @@ describe('an import', () => {
     expect(await storage.sql`SELECT error_message, error_stack FROM scopes`).toEqual([
       { error_message: 'ValueError: no\nway', error_stack: traceback },
     ]);
+  });
+
+  /** A store of the Python package with these files, by the last part of their ids, all of one run. */
+  function storeOf(scopes: Readonly<Record<string, string>>, folder = temporaryFolder()): string {
+    for (const [path, rest] of Object.entries(scopes)) {
+      const id = `f.s.r-r.${path}`;
+      writeFileSync(join(folder, `${id}.json`), `{"id": "${id}", "duration": 5, ${rest}}`);
+    }
+    return folder;
+  }
+  const plain = '"error": null, "tags": [], "artifacts": []';
+
+  test('names everything that it changes or leaves out', async () => {
+    const storage = memory();
+    const path = storeOf({
+      'p-p': `"error": "ValueError: \\ud800", "tags": [{"content": "\\ud800x", "value": 1}, {"content": "true", "value": true},
+        {"content": "text", "value": "0.5"}, {"content": null, "value": 2}, {"content": "wide", "value": 99999999999999999999},
+        {"content": "fine", "value": 1152921504606846976}, {"content": "none", "value": null}],
+        "artifacts": [{"name": "\\ud800", "value": 1}, {"name": "", "value": 1}, {"name": "twice", "value": 1}, {"name": "twice", "value": 2},
+        {"name": "lone", "value": "\\udc00"}, {"name": 7, "value": 1}, {"name": "fine", "value": [1.5]}]`,
+    });
+    const { lost } = await storage.importPython(path);
+    expect(lost.map(({ what, why }) => `${what}: ${why}`).sort()).toEqual([
+      'artifact "": its name is empty',
+      expect.stringMatching(/^artifact "lone": .*surrogate/),
+      'artifact "twice": a later one of the scope has its name',
+      'artifact 7: its name is no text',
+      'tag "\\ud800x": it has half of a surrogate pair, which is U+FFFD here',
+      'tag null: its content is no text',
+      'the name of artifact "\\ud800": it has half of a surrogate pair, which is U+FFFD here',
+      'the traceback: it has half of a surrogate pair, which is U+FFFD here',
+      'the value of tag "text": "0.5" is no number',
+      'the value of tag "true": true is no number',
+      'the value of tag "wide": 99999999999999999999 is 100000000000000000000 here: it has more digits than a double',
+    ]);
+    expect(await storage.sql`SELECT content, value FROM tags ORDER BY seq`).toEqual([
+      { content: '\uFFFDx', value: 1 },
+      { content: 'true', value: null },
+      { content: 'text', value: null },
+      { content: 'wide', value: 1e20 },
+      { content: 'fine', value: 2 ** 60 },
+      { content: 'none', value: null },
+    ]);
+    expect(await storage.sql`SELECT name, text FROM artifacts ORDER BY seq`).toEqual([
+      { name: '\uFFFD', text: '1' },
+      { name: 'twice', text: '2' },
+      { name: 'fine', text: '[1.5]' },
+    ]);
+    expect(await storage.sql`SELECT error_message FROM scopes`).toEqual([{ error_message: 'ValueError: \uFFFD' }]);
+  });
+
+  test('of a run that has grown since doubles nothing and says so; of one that only has its name brings it', async () => {
+    const storage = memory();
+    const first = storeOf({ 'a-a': plain, 'b-b': plain, 'c-c': plain });
+    await storage.importPython(first);
+    storeOf({ 'd-d': plain }, first);
+    const { merged, skipped } = await storage.importPython(first);
+    expect([merged, skipped]).toEqual([
+      [],
+      [{ run: 'r-r', why: 'it is here already, as r-r, and has grown since it was imported: none of it is brought in again' }],
+    ]);
+    const other = storeOf({ 'a-a': plain, 'x-x': plain, 'y-y': plain, 'z-z': plain });
+    expect((await storage.importPython(other)).merged).toEqual([
+      { from: 'r-r', run: expect.not.stringMatching(/^r-r$/) as string },
+    ]);
+    expect((await storage.importPython(other)).skipped).toHaveLength(1);
+    expect(await storage.sql`SELECT state, scopes FROM runs ORDER BY run_number`).toEqual([
+      { state: 'finished', scopes: 3 },
+      { state: 'finished', scopes: 4 },
+    ]);
+  });
+
+  test('that was stopped, of a run that has grown since, mixes nothing: it is begun anew once the half of it is deleted', async () => {
+    const folder = temporaryFolder();
+    const text = JSON.stringify('x'.repeat(5 * 2 ** 20));
+    const large = `"error": null, "tags": [], "artifacts": [{"name": "text", "value": ${text}}]`;
+    const path = storeOf({ 'a-a': large, 'b-b': large, 'c-c': large });
+    const stopped = new ParquetStorage(folder, { threads: 1 });
+    const importing = stopped.importPython(path);
+    importing.catch(() => undefined);
+    while (segmentsIn(folder, 'artifacts') < 2) await new Promise((resolve) => setTimeout(resolve, 2)); // the one without rows, and a first piece
+    await stopped.close();
+    await expect(importing).rejects.toMatchObject({ code: 'STORE_CLOSED' });
+    await using storage = new ParquetStorage(folder, { threads: 1 });
+    expect(await storage.sql`SELECT state FROM runs`).toEqual([{ state: 'merging' }]);
+    storeOf({ 'd-d': plain }, path);
+    expect((await storage.importPython(path)).skipped).toEqual([
+      { run: 'r-r', why: expect.stringContaining('in part, as r-r') as string },
+    ]);
+    await storage.deleteRuns('r-r');
+    expect((await storage.importPython(path)).merged).toHaveLength(1);
+    expect(await storage.sql`SELECT state, scopes FROM runs ORDER BY run_number`).toEqual([
+      { state: 'deleted', scopes: 0 },
+      { state: 'finished', scopes: 4 },
+    ]);
+    expect(await storage.sql`SELECT count(*) AS n FROM artifacts`).toEqual([{ n: 3 }]);
   });
 
   test('names ids that are none, and keeps two scopes of one id apart', async () => {
@@ -222,10 +321,16 @@ describe('JSON of another program', () => {
   /** A double beyond 2^53 that JSON writes in digits reads as a bigint, which it equals. */
   function withWideDoubles(one: unknown): unknown {
     if (typeof one === 'number' && Number.isInteger(one) && !Number.isSafeInteger(one) && !/e/.test(String(one)))
-      return BigInt(one);
+      return BigInt(String(one));
     if (Array.isArray(one)) return one.map(withWideDoubles);
     if (typeof one === 'object' && one !== null)
       return Object.fromEntries(Object.entries(one).map(([key, member]) => [key, withWideDoubles(member)]));
     return one;
   }
 });
+
+function segmentsIn(folder: string, table: string): number {
+  return readdirSync(folder).includes(table)
+    ? readdirSync(join(folder, table)).filter((name) => !name.startsWith('.') && name.endsWith('.parquet')).length
+    : 0;
+}

@@ -1,8 +1,11 @@
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { DuckDBStorage, Flow, JsonStorage, MemoryStorage, ParquetStorage, step, type StepFlow, Storage } from '../src/index.ts';
 import type { Batch, Claim, ClaimRequest } from '../src/store.ts';
+import { DuckDBStore } from '../src/storage/duckdb-store.ts';
+import { JsonStore } from '../src/storage/json-store.ts';
+import { ParquetStore } from '../src/storage/parquet-store.ts';
 import { MemoryStore } from '../src/storage/memory-store.ts';
 import { temporaryFolder } from './folders.ts';
 import { everything, sampleRuns } from './sample-runs.ts';
@@ -139,7 +142,7 @@ describe('merge', () => {
         const [{ scopes: all } = { scopes: -1 }] = await source.sql<{
           scopes: number;
         }>`SELECT scopes FROM runs WHERE slug = ${slug}`;
-        if (state !== 'running') expect(scopes).toBe(all);
+        if (state !== 'merging') expect(scopes).toBe(all);
       }
       await target.merge(source);
       expect(await target.sql`SELECT count(DISTINCT uuid) AS n, count(*) FILTER (state = 'finished') AS ended FROM runs`).toEqual(
@@ -148,6 +151,63 @@ describe('merge', () => {
       const [found, expected] = [await everything(target), wanted].map(withoutSlugs);
       expect(found, `stopped at write ${failsAt}`).toEqual(expected);
     }
+  });
+
+  test.each([
+    ['JsonStorage', (folder: string) => new JsonStorage(folder)],
+    ['ParquetStorage', (folder: string) => new ParquetStorage(folder, { threads: 1 })],
+    ['DuckDBStorage', (folder: string) => new DuckDBStorage(join(folder, 'x.duckdb'), { threads: 1 })],
+  ] as const)('killed between a claim and what it is for, uses up no further number of a %s', async (_name, make) => {
+    const source = new MemoryStorage();
+    onTestFinished(async () => await source.close());
+    const { run } = await runOf(source);
+    const folder = temporaryFolder();
+    const uuid = (await source.sql<{ uuid: string }>`SELECT uuid FROM runs`)[0]?.uuid as string;
+    for (const _ of [1, 2]) await claimOnly(make(folder), source);
+    await using target = make(folder);
+    expect((await target.merge(source)).merged).toEqual([{ from: run, run }]);
+    expect(await target.sql`SELECT run_number, uuid, slug, state FROM runs`).toEqual([
+      { run_number: 1, uuid, slug: run, state: 'finished' },
+    ]);
+    if (target instanceof ParquetStorage) expect(await target.verify()).toMatchObject({ ok: true });
+  });
+
+  test('of a run that others are half done with verifies well: of several claims of a run at most one has rows', async () => {
+    const source = new MemoryStorage();
+    onTestFinished(async () => await source.close());
+    await runOf(source);
+    const folder = temporaryFolder();
+    await using target = new ParquetStorage(folder, { threads: 1 });
+    await target.merge(source);
+    const claim = JSON.parse(readFileSync(join(folder, '_runs', '1.json'), 'utf8')) as { slug: string };
+    writeFileSync(join(folder, '_runs', '2.json'), JSON.stringify({ ...claim, number: 2, slug: 'another-one' }));
+    expect(await target.verify()).toMatchObject({ ok: true, problems: [] });
+  });
+
+  test('that was stopped leaves a run in the state merging, which can be deleted, and is not merged on', async () => {
+    const source = new MemoryStorage();
+    onTestFinished(async () => await source.close());
+    await largeRun(source);
+    const folder = temporaryFolder();
+    const stopped = new ParquetStorage(folder, { threads: 1 });
+    const merging = stopped.merge(source);
+    merging.catch(() => undefined);
+    while (segmentsIn(folder, 'artifacts') < 2) await new Promise((resolve) => setTimeout(resolve, 2)); // the one without rows, and a first piece
+    await expect(stopped.deleteRuns(() => true)).rejects.toMatchObject({ code: 'RUN_ACTIVE' });
+    await stopped.close();
+    await expect(merging).rejects.toMatchObject({ code: 'STORE_CLOSED' });
+    await using storage = new ParquetStorage(folder, { threads: 1 });
+    const [run] = await storage.sql<{ slug: string; state: string }>`SELECT slug, state FROM runs`;
+    expect(run?.state).toBe('merging');
+    await using further = new MemoryStorage();
+    expect((await further.merge(storage)).skipped).toEqual([
+      { run: run?.slug, why: 'it is there in part only: the merge that brings it has not ended' },
+    ]);
+    expect(await storage.deleteRuns((one) => one.state === 'merging')).toHaveLength(1);
+    expect(await storage.sql`SELECT (SELECT state FROM runs) AS state, (SELECT count(*) FROM artifacts) AS n`).toEqual([
+      { state: 'deleted', n: 0 },
+    ]);
+    expect(await storage.verify()).toMatchObject({ ok: true });
   });
 
   test('two at once bring each run once', async () => {
@@ -238,9 +298,7 @@ describe('merge', () => {
     const first = new ParquetStorage(folder, { threads: 1 });
     const merging = first.merge(source);
     merging.catch(() => undefined);
-    const segments = (): string[] =>
-      readdirSync(folder).includes('tags') ? readdirSync(join(folder, 'tags')).filter((name) => name.endsWith('.parquet')) : [];
-    while (segments().length < 2) await new Promise((resolve) => setTimeout(resolve, 2)); // the one without rows, and one of a first run
+    while (segmentsIn(folder, 'tags') < 2) await new Promise((resolve) => setTimeout(resolve, 2)); // the one without rows, and one of a first run
     await first.close();
     await expect(merging).rejects.toMatchObject({ code: 'STORE_CLOSED' });
     await using second = new ParquetStorage(folder, { threads: 1 });
@@ -266,7 +324,7 @@ describe('merge', () => {
       message: expect.stringContaining(segment as string) as string,
     });
     await expect(damaged.export(join(temporaryFolder(), 'x.csv'))).rejects.toMatchObject({ code: 'STORE_DAMAGED' });
-    expect(await target.sql`SELECT state, scopes FROM runs WHERE state <> 'running' AND scopes = 0`).toEqual([]);
+    expect(await target.sql`SELECT state, scopes FROM runs WHERE state <> 'merging' AND scopes = 0`).toEqual([]);
   });
 
   test('of a place without a store says so, and makes none there', async () => {
@@ -284,6 +342,18 @@ function pair(): readonly [source: Storage, target: Storage] {
   return both;
 }
 
+/** Claims what a merge would, and ends there. */
+async function claimOnly(target: Storage, source: Storage): Promise<void> {
+  const stores = [JsonStore, ParquetStore, DuckDBStore].map(({ prototype }) => prototype);
+  const writes = stores.map((store) => vi.spyOn(store, 'write').mockRejectedValue(new Error('killed')));
+  try {
+    await expect(target.merge(source)).rejects.toThrow('killed');
+  } finally {
+    for (const write of writes) write.mockRestore();
+    await target.close();
+  }
+}
+
 async function largeRun(storage: Storage): Promise<void> {
   function large(flow: StepFlow): void {
     for (let count = 0; count < 5; count++) flow.keep(`text ${count}`, 'x'.repeat(3 * 2 ** 20));
@@ -297,4 +367,10 @@ function withoutSlugs(all: unknown): unknown {
   return JSON.parse(
     JSON.stringify(all, (key, value: unknown) => (['id', 'run', 'slug'].includes(key) ? undefined : value)),
   ) as unknown;
+}
+
+function segmentsIn(folder: string, table: string): number {
+  return readdirSync(folder).includes(table)
+    ? readdirSync(join(folder, table)).filter((name) => !name.startsWith('.') && name.endsWith('.parquet')).length
+    : 0;
 }

@@ -56,6 +56,16 @@ describe('the folder', () => {
     expect(await findIn(opened(folder))).toHaveLength(2);
   });
 
+  test('is taken where an heir who died has left the lock of another heir, and its own', async () => {
+    const folder = temporaryFolder();
+    for (const name of ['spill.lock', 'spill.lock.00000000-0000-4000-8000-000000000001']) writeFileSync(join(folder, name), '');
+    await expect(opened(folder).snapshot([])).rejects.toMatchObject({
+      message: expect.stringContaining('nothing has been written'),
+    });
+    await written(folder);
+    expect(await findIn(opened(folder))).toHaveLength(2);
+  });
+
   test('may hold other things once it is a store', async () => {
     const folder = temporaryFolder();
     await written(folder);

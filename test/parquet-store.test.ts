@@ -97,13 +97,13 @@ describe('a batch', () => {
 });
 
 describe('damage', () => {
-  test('of a log entry is reported with its file by every reader and writer', async () => {
+  test('of a log entry is reported with its file by whoever reads the table or writes', async () => {
     const folder = temporaryFolder();
     const run = await written(folder);
     const file = join(folder, 'tags', '_delta_log', '00000000000000000001.json');
     writeFileSync(file, readFileSync(file, 'utf8').slice(0, -10));
     const damaged = { code: 'STORE_DAMAGED', message: expect.stringContaining(file) };
-    await expect(opened(folder).snapshot([])).rejects.toMatchObject(damaged);
+    await expect(selectIn(opened(folder), 'SELECT * FROM tags')).rejects.toMatchObject(damaged);
     await expect(opened(folder).write(await run.scope(3).tag(3, 0, 'c').batch())).rejects.toMatchObject(damaged);
   });
 
@@ -111,7 +111,7 @@ describe('damage', () => {
     const folder = temporaryFolder();
     await written(folder);
     rmSync(join(folder, table), { recursive: true });
-    await expect(opened(folder).snapshot([])).rejects.toMatchObject({
+    await expect(selectIn(opened(folder), `SELECT * FROM ${table}`)).rejects.toMatchObject({
       code: 'STORE_DAMAGED',
       message: expect.stringContaining(join(folder, table)),
     });

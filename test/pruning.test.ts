@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import * as fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { MarqueError } from '../src/error.ts';
 import { extentOfSearch } from '../src/extent.ts';
 import { compileGlob, literalStart, matchGlob } from '../src/glob.ts';
 import { type TableName, tableNames } from '../src/schema.ts';
@@ -203,7 +204,92 @@ describe('leaving segments out', () => {
     );
     expect(rows).toBeGreaterThan(numRuns / 2);
   });
+
+  test('never changes what a SELECT gives in which names stand for something else than columns of the view', async () => {
+    let answers = 0;
+    await fc.assert(
+      fc.asyncProperty(namings, async (text) => {
+        const expected = await outcome(oracle, text);
+        expect({ text, given: await withReader(states, (snapshot) => outcome(snapshot, text)) }).toEqual({
+          text,
+          given: expected,
+        });
+        if (Array.isArray(expected)) answers++;
+      }),
+      { seed: 20_260_205, numRuns: numRuns * 2 },
+    );
+    expect(answers).toBeGreaterThan(numRuns / 2);
+  });
 });
+
+/** A condition on a name that may be a column, or what the statement calls so, or what a table around the SELECT has. */
+const namings = fc
+  .record({
+    view: fc.constantFrom(
+      'scopes',
+      'tags',
+      'logs',
+      'edges',
+      'runs',
+      'live_runs',
+      'raw.scopes',
+      'raw.tags',
+      'raw.edges',
+      'raw.runs',
+    ),
+    condition: fc.oneof(
+      fc
+        .constantFrom('run', 'flow', 'step', 'slug', 'status')
+        .chain((name) =>
+          fc
+            .constantFrom(...flows.slice(0, 2), ...steps.slice(0, 2), 'a-b', 'ok')
+            .map((text) => ({ name, literal: `'${text}'` })),
+        ),
+      fc
+        .constantFrom('sid', 'run_number')
+        .chain((name) =>
+          fc.constantFrom(0, 1, 2, 2 ** 32 + 1, 3 * 2 ** 32 + 2).map((number) => ({ name, literal: String(number) })),
+        ),
+    ),
+    operator: fc.constantFrom('=', '<', '>='),
+    other: fc.constantFrom(
+      'seq',
+      'kind',
+      'target_sid',
+      'run_number',
+      'sid % 4294967296',
+      'sid // 4294967296',
+      'run',
+      'flow',
+      '1',
+      `'f'`,
+    ),
+    frame: fc.nat({ max: 7 }),
+  })
+  .map(({ view, condition: { name, literal }, operator, other, frame }) => {
+    const where = `${name} ${operator} ${literal}`;
+    const count = `SELECT count(*) AS n FROM ${view} WHERE ${where}`;
+    const frames = [
+      count,
+      `SELECT ${other} AS ${name}, count(*) OVER () AS n FROM ${view} WHERE ${where} ORDER BY ALL`,
+      `SELECT (${count}) AS n FROM (VALUES (${literal})) AS v(${name})`,
+      `SELECT v.*, t.n FROM (SELECT DISTINCT ${other} AS ${name} FROM scopes) AS v, LATERAL (${count}) AS t ORDER BY ALL`,
+      `WITH v AS (SELECT ${literal} AS ${name}) SELECT (${count}) AS n, * FROM v`,
+      `SELECT count(*) AS n FROM ${view} AS ${name} WHERE ${where}`,
+      `SELECT * FROM (SELECT ${other} AS ${name} FROM ${view}) WHERE ${where} ORDER BY ALL`,
+      `SELECT count(*) AS n FROM (SELECT ${literal} AS ${name}) AS v WHERE EXISTS (SELECT ${other} FROM ${view} WHERE ${where})`,
+    ];
+    return frames[frame] as string;
+  });
+
+/** What a SELECT gives, or why it gives nothing. */
+async function outcome(snapshot: Snapshot, text: string): Promise<unknown> {
+  try {
+    return (await snapshot.select({ text, values: [] })).values;
+  } catch (error) {
+    return error instanceof MarqueError ? error.code : error;
+  }
+}
 
 /** Conditions on the columns that statistics know, in the ways in which people write them. */
 function conditionsOn(view: string): fc.Arbitrary<{ text: string; value: string | number | bigint | Date | null }> {

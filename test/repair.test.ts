@@ -112,7 +112,8 @@ describe('repair', () => {
     expect(await storageIn(folder).asOf(60).search('*').count()).toBeGreaterThan(55);
 
     const log = join(folder, 'tags', '_delta_log');
-    for (const name of readdirSync(log).filter((one) => one.includes('100.checkpoint'))) flip(join(log, name), 200);
+    const last = readdirSync(log).filter((one) => one.endsWith('.checkpoint.parquet'));
+    flip(join(log, last.sort().at(-1) as string), 200);
     const again = await storageIn(folder).repair();
     expect(again.done).toEqual([expect.stringMatching(/^the checkpoint of tags was written anew/)]);
     expect(await storageIn(folder).verify()).toMatchObject({ problems: [] });
@@ -202,6 +203,49 @@ describe('repair', () => {
     expect(readFileSync(join(claims, '1.json'), 'utf8')).toBe(whole);
     expect(await storageIn(folder).verify()).toMatchObject({ problems: [] });
     expect((await claimRows(storeIn(folder), 'deep-lynx')).number).toBe(3);
+  });
+
+  test('makes claims again that are lost, and no number is given twice before that either', async () => {
+    const folder = await twoRuns();
+    const claims = join(folder, '_runs');
+    rmSync(claims, { recursive: true });
+    expect((await claimRows(storeIn(folder), 'deep-lynx')).number).toBe(3);
+    const { lost, done, left } = await storageIn(folder).repair();
+    expect({ lost, left }).toEqual({ lost: [], left: [] });
+    expect(done).toHaveLength(4);
+    expect(JSON.parse(readFileSync(join(claims, '1.json'), 'utf8'))).toMatchObject({ number: 1, slug: 'brave-otter' });
+    expect(JSON.parse(readFileSync(join(claims, 'calm-heron.json'), 'utf8'))).toMatchObject({ number: 2, flow: 'flow' });
+    expect(await storageIn(folder).verify()).toMatchObject({ problems: [] });
+    expect(await storageIn(folder).repair()).toEqual({ lost: [], done: [], left: [] });
+    rmSync(join(claims, '3.json')); // of a run that nothing was recorded of
+    expect((await claimRows(storeIn(folder), 'early-fox')).number).toBe(3);
+  });
+
+  test('ends a run that was under way when its claim was lost, once somebody writes', async () => {
+    const folder = join(temporaryFolder(), 'history');
+    await writeRun(storeIn(folder), 'brave-otter', 1);
+    rmSync(join(folder, '_runs'), { recursive: true });
+    await storageIn(folder).repair();
+    await writeRun(storeIn(folder), 'calm-heron', 1, { ends: true });
+    expect(await storageIn(folder).sql`SELECT slug, state FROM runs ORDER BY slug`).toEqual([
+      { slug: 'brave-otter', state: 'aborted' },
+      { slug: 'calm-heron', state: 'finished' },
+    ]);
+  });
+
+  test('goes on where a merge is lost and one of the segments that it merged is damaged', async () => {
+    const folder = join(temporaryFolder(), 'history');
+    const store = storeIn(folder);
+    await writeRun(store, 'brave-otter', 2);
+    await storageIn(folder).compact();
+    await writeRun(store, 'calm-heron', 1);
+    await storageIn(folder).compact();
+    const before = await everything(storageIn(folder));
+    truncateSync(entry(folder, 'tags', 3), 40); // the first compaction
+    truncateSync(segmentOf(folder, 'tags', '000000000001-0-1'), 100);
+    expect(await storageIn(folder).repair()).toMatchObject({ lost: [], left: [] });
+    expect(await everything(storageIn(folder))).toEqual(before);
+    expect(await storageIn(folder).verify()).toMatchObject({ problems: [] });
   });
 
   test('is possible while a flow writes', async () => {

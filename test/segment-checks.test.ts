@@ -1,6 +1,6 @@
 import { appendFileSync, readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { basename, join } from 'node:path';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import type { TableName } from '../src/schema.ts';
 import { fingerprint } from '../src/storage/checksum.ts';
 import { checkSegments } from '../src/storage/damage.ts';
@@ -9,9 +9,22 @@ import { ParquetStore } from '../src/storage/parquet-store.ts';
 import { SegmentChecks } from '../src/storage/segment-checks.ts';
 import { SegmentWriter } from '../src/storage/segment-writer.ts';
 import type { Segment } from '../src/storage/table-state.ts';
+import { segmentOf, twoRuns } from './damaged-stores.ts';
 import { temporaryFolder } from './folders.ts';
+import { storeIn, writeRun } from './parquet-history.ts';
 import { opened } from './parquet-stores.ts';
 import { claimRows, findIn, readIn, type RowMaker, selectIn } from './store-rows.ts';
+
+test('damaged events of runs make nobody conclude that one has died: a warning names the file, and the write goes on', async () => {
+  const folder = await twoRuns();
+  const path = segmentOf(folder, 'runs', '000000000001-0-1');
+  flip(path, 60);
+  const warned = vi.spyOn(process, 'emitWarning').mockImplementation(() => undefined);
+  onTestFinished(() => warned.mockRestore());
+  await writeRun(storeIn(folder), 'deep-lynx', 1);
+  expect(warned.mock.calls.map(([message]) => message)).toEqual([expect.stringContaining(basename(path))]);
+  expect(await findIn(storeIn(folder), {})).toHaveLength(10);
+});
 
 const anyLog = { readCheckpoint: () => Promise.reject(new Error('there is no checkpoint')) };
 

@@ -3,8 +3,8 @@ import { Database } from '../src/duckdb.ts';
 import type { Connection } from '../src/connection.ts';
 import { type Extent, runsBetween } from '../src/extent.ts';
 import { type TableName, tableNames } from '../src/schema.ts';
-import { extentOfSelect } from '../src/select-extent.ts';
-import { views, viewsSql } from '../src/sql.ts';
+import { extentOfSelect, narrowingColumns } from '../src/select-extent.ts';
+import { schemaSql, views, viewsSql } from '../src/sql.ts';
 import type { SqlValue } from '../src/store.ts';
 
 let database: Database;
@@ -79,6 +79,14 @@ describe('the tables of a SELECT', () => {
   });
 });
 
+test('rows are left out only by columns that the view or table has', async () => {
+  await connection.script(`CREATE SCHEMA raw; ${schemaSql()}; ${viewsSql()}`);
+  for (const [name, columns] of narrowingColumns) {
+    const { values } = await connection.run(`SELECT column_name FROM (DESCRIBE FROM ${name})`);
+    expect(values[0], name).toEqual(expect.arrayContaining([...columns]));
+  }
+});
+
 describe('of one view, WHERE', () => {
   const noon = new Date('2026-01-31T12:00:00Z');
   const flow = { column: 'flow', kind: 'equals', texts: ['f'] };
@@ -139,6 +147,20 @@ describe('of one view, WHERE', () => {
     [`FROM runs WHERE started_at > $1 AND run = 'a-b'`, [noon], no],
     [`FROM scopes WHERE started_at = '31.1.2026' AND started_at > DATE '2026-01-31 12:00'`, [], no],
     [`FROM scopes WHERE sid > $1 AND run_number < 1e3`, [NaN], no],
+
+    // Names of something else than a column of the view
+    ['SELECT seq AS run_number FROM tags WHERE run_number = 1', [], no],
+    ['SELECT run_number AS sid FROM runs WHERE sid = 2', [], no],
+    [`SELECT kind AS step FROM edges WHERE step = 'pushed'`, [], no],
+    ['SELECT target_sid AS sid FROM edges WHERE sid = 3', [], no],
+    [`SELECT 'f' AS "FLOW" FROM scopes WHERE flow = 'f'`, [], no],
+    [`FROM scopes AS flow WHERE flow = 'f'`, [], no],
+    ['FROM raw.scopes WHERE run_number = 1', [], no],
+    [`FROM live_runs WHERE run = 'a-b'`, [], no],
+    ['FROM range(3) AS r(run_number) WHERE EXISTS (FROM tags WHERE run_number = 1)', [], no],
+    ['FROM range(3) AS r(sid), LATERAL (FROM tags WHERE sid = 1)', [], no],
+    ['WITH v(sid) AS (SELECT 1) SELECT (SELECT count(*) FROM tags WHERE sid = 1) FROM v', [], no],
+    ['WITH scopes AS (SELECT 1 AS sid) FROM scopes WHERE sid = 1', [], no],
   ];
   test.for(rows)('%s with %o', async ([text, values, parts]) => {
     const { tables: _tables, views: _views, ...predicates } = await extentOf(text, ...values);

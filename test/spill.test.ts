@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, onTestFinished, test } from 'vitest';
@@ -185,6 +185,29 @@ describe('the folder of spills', () => {
       [6, 7, 8].map((number) => [number, { tags: [tag(`tag ${number}`, number)] }]),
     );
     expect(readdirSync(folder)).toHaveLength(3);
+  });
+
+  test('a parked batch is called after its writer, and is left where it is if it cannot become a spill', async () => {
+    const folder = join(temporaryFolder(), 'spill');
+    const spills = new Spills(folder);
+    const { id: parkedId, rows } = batch(7);
+    const parked = spills.parkSync(parkedId, rows);
+    const name = `${id.writer.replace('/', '-')}-7`;
+    expect(await spills.parked()).toEqual([{ path: join(folder, `.${name}.parked`), uuid: id.writer.slice(0, -2) }]);
+    mkdirSync(join(folder, `${name}.jsonl`));
+    expect(() => parked.spill()).toThrow(/EISDIR|ENOTEMPTY|EEXIST|EPERM/);
+    expect(rowsIn(await parked.read())).toEqual({ tags: [tag('tag 7', 7)] });
+  });
+
+  test('a parked batch that is lost says so, with its file', async () => {
+    const spills = new Spills(join(temporaryFolder(), 'spill'));
+    const { id: parkedId, rows } = batch(7);
+    const parked = spills.parkSync(parkedId, rows);
+    const [{ path } = { path: '' }] = await spills.parked();
+    writeFileSync(path, readFileSync(path, 'utf8').replace('tag 7', 'tag 8'));
+    await expect(parked.read()).rejects.toMatchObject({ code: 'STORE_DAMAGED', message: expect.stringContaining(path) });
+    rmSync(path);
+    await expect(parked.read()).rejects.toMatchObject({ code: 'STORE_PATH', message: expect.stringContaining(path) });
   });
 
   test('a file that has gone is no batch: it has been stored', async () => {

@@ -2,10 +2,13 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { MarqueError } from '../src/index.ts';
+import { AcknowledgedFile } from '../src/storage/acknowledged.ts';
 import { fingerprint } from '../src/storage/checksum.ts';
 import { checkClaims } from '../src/storage/claim-check.ts';
 import { beatingRuns, claimRun, lapsedRuns } from '../src/storage/claims.ts';
 import { isThere, namesIn, remove, syncFolder } from '../src/storage/files.ts';
+import { lockFile } from '../src/storage/lock.ts';
+import { currentOwner } from '../src/storage/owner.ts';
 import { type SpillFile, Spills } from '../src/storage/spills.ts';
 import { type Operation, release, systemError, watch } from './faults/shim.mjs';
 import { temporaryFolder } from './folders.ts';
@@ -82,6 +85,8 @@ describe('a store of which the system refuses', () => {
 describe('what the system says of a file is told with its path', () => {
   const spills = (path: string) => new Spills(dirname(path));
   const spill = (path: string): SpillFile => ({ path, uuid: 'a', writer: 'a/0', number: 1 });
+  const acknowledged = (path: string) => new AcknowledgedFile(path.replace('.acknowledged', ''));
+  const nothing = { batches: 0, claims: 0 };
   const claim = (path: string) => claimRun(path, { uuid: 'u', flow: 'f', drawSlug: () => 'brave-otter' });
 
   test.each([
@@ -98,6 +103,15 @@ describe('what the system says of a file is told with its path', () => {
     ['Spills.remove', 'rm', 'STORE_UNWRITABLE', 'file', (path: string) => spills(path).remove([spill(path)])],
     ['Spills.setAside', 'rename', 'STORE_UNWRITABLE', 'file', (path: string) => spills(path).setAside([spill(path)])],
     ['remove', 'rm', 'STORE_UNWRITABLE', 'file', remove],
+    [
+      'a lock that is released',
+      'rm',
+      'STORE_UNWRITABLE',
+      'file.lock',
+      async (path: string) => (await lockFile(path.slice(0, -5))).release(),
+    ],
+    ['a lock that is inherited', 'rename', 'STORE_UNWRITABLE', 'dead.lock', (path: string) => lockFile(path.slice(0, -5))],
+    ['AcknowledgedFile', 'readFile', 'STORE_PATH', 'f.acknowledged', (path: string) => acknowledged(path).check('f', nothing)],
     ['syncFolder opens', 'open', 'STORE_UNWRITABLE', 'folder', syncFolder],
     ['syncFolder syncs', 'sync', 'STORE_UNWRITABLE', 'folder', syncFolder],
   ] as const)('by %s (%s): %s', async (_who, operation, code, name, job) => {
@@ -105,7 +119,8 @@ describe('what the system says of a file is told with its path', () => {
     mkdirSync(join(folder, 'folder'));
     writeFileSync(join(folder, 'file'), 'content');
     writeFileSync(join(folder, '7.json'), '{}');
-    fail(folder, operation, new RegExp(`^/${name}$`));
+    writeFileSync(join(folder, 'dead.lock'), JSON.stringify({ ...currentOwner(), id: crypto.randomUUID(), pid: 2 ** 30 }));
+    fail(folder, operation, new RegExp(`^/${name}`));
     expectWords(await failureOf(() => job(join(folder, name))), code, join(folder, name));
   });
 

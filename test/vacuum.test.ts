@@ -1,8 +1,9 @@
-import { existsSync, readdirSync, utimesSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { DeltaLog } from '../src/storage/delta-log.ts';
 import { temporaryBeside } from '../src/storage/files.ts';
+import { markOfRows } from '../src/storage/row-batch.ts';
 import { mergedName, segmentName } from '../src/storage/segment.ts';
 import { temporaryFolder } from './folders.ts';
 import { everything, filesOf, storageIn, storeIn, writeRun } from './parquet-history.ts';
@@ -78,6 +79,49 @@ describe('vacuum', () => {
     expect(await storageIn(folder).vacuum({ retention: 0 })).toEqual({ files: 0, bytes: 0 });
     await claim.release({ abandoned: true });
     expect(await storageIn(folder).vacuum({ retention: 0 })).toEqual({ files: 1, bytes: 1 });
+  });
+
+  test('leaves what a run that is alive has parked, and what it wrote, also where it has held its event loop for days', async () => {
+    const folder = join(temporaryFolder(), 'history');
+    const store = storeIn(folder);
+    await writeRun(store, 'brave-otter', 1);
+    const [uuid, dead] = [crypto.randomUUID(), '00000000-0000-7000-8000-00000000dead'];
+    const claim = await store.claim({ uuid, flow: 'flow', drawSlug: () => 'calm-heron' });
+    onTestFinished(() => claim.release());
+    const segment = join(folder, 'tags', segmentName({ writer: `${uuid}/0`, number: 1 }));
+    writeFileSync(segment, 'x');
+    const mark = markOfRows({ tags: [{ sid: 1, content: 'parked' }] });
+    const parked = store.park({ writer: `${uuid}/0`, number: 2 }, mark);
+    store.park({ writer: `${dead}/0`, number: 2 }, mark);
+    const files = readdirSync(join(folder, 'spill')).map((name) => join(folder, 'spill', name));
+    for (const path of [...files, segment, join(folder, '_runs', `${claim.number}.json`)]) age(path, 200 * hour);
+    expect(await storageIn(folder).vacuum({ retention: 0 })).toMatchObject({ files: 1 }); // nobody has claimed the other's run
+    expect(existsSync(segment)).toBe(true);
+    expect((await parked?.read())?.tables.tags?.numRows).toBe(1);
+    await claim.release({ abandoned: true });
+    expect(await storageIn(folder).vacuum({ retention: 0 })).toMatchObject({ files: 2 });
+  });
+
+  test('takes unnamed segments of a run in another container that is not heard of any more, and never what it has parked', async () => {
+    const folder = join(temporaryFolder(), 'history');
+    const store = storeIn(folder);
+    await writeRun(store, 'brave-otter', 1);
+    const uuid = crypto.randomUUID();
+    const claim = await store.claim({ uuid, flow: 'flow', drawSlug: () => 'calm-heron' });
+    await claim.release();
+    const path = join(folder, '_runs', `${claim.number}.json`);
+    const record = JSON.parse(readFileSync(path, 'utf8')) as object;
+    writeFileSync(path, JSON.stringify({ ...record, pidNamespace: 'pid:[1]', pid: 2 ** 30 }));
+    const segment = join(folder, 'tags', segmentName({ writer: `${uuid}/0`, number: 1 }));
+    writeFileSync(segment, 'x');
+    age(segment, 200 * hour);
+    expect(await storageIn(folder).vacuum({ retention: 0 })).toEqual({ files: 0, bytes: 0 });
+    store.park({ writer: `${uuid}/0`, number: 2 }, markOfRows({ tags: [{ sid: 1, content: 'parked' }] }));
+    const [parked = ''] = readdirSync(join(folder, 'spill'));
+    age(join(folder, 'spill', parked), 200 * hour);
+    age(path, 2 * hour);
+    expect(await storageIn(folder).vacuum({ retention: 0 })).toEqual({ files: 1, bytes: 1 });
+    expect(existsSync(segment)).toBe(false);
   });
 
   test('cannot make a writer that has slept commit the name of a file that has gone', async () => {

@@ -1,15 +1,22 @@
 import { chmodSync, cpSync, mkdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { type TableName, tableNames } from '../src/schema.ts';
+import { checkpointEvery, lastCheckpointVersion } from '../src/storage/checkpoint.ts';
+import { DeltaLog } from '../src/storage/delta-log.ts';
 import { createTables, logsIn } from '../src/storage/parquet-folder.ts';
+import type { ParquetStore } from '../src/storage/parquet-store.ts';
 import { segmentName } from '../src/storage/segment.ts';
 import { SegmentWriter } from '../src/storage/segment-writer.ts';
 import { temporaryFolder } from './folders.ts';
 import { contentOf, entry, flip, segmentOf, twoRuns } from './damaged-stores.ts';
 import { storageIn, storeIn, writeRun } from './parquet-history.ts';
+import { claimRows, type RowMaker } from './store-rows.ts';
 
 const first = '000000000001-0-2'; // the second batch of run 1
+
+/** The stores of these tests have none that is needed. */
+const noCheckpoints = { readCheckpoint: () => Promise.reject(new Error('there is no checkpoint')) };
 
 describe('verify', () => {
   test('finds nothing wrong with a store that is as it was written, and changes nothing', async () => {
@@ -88,6 +95,101 @@ describe('verify', () => {
       expect.stringMatching(/^1 files of tags are named by no version/),
       expect.stringMatching(/^1 rows of tags belong to steps of run brave-otter that never ended$/),
     ]);
+  });
+
+  test('finds rows that are there twice, and says in which files', async () => {
+    const folder = await twoRuns();
+    await storageIn(folder).compact();
+    for (const table of ['scopes', 'tags'] as const) {
+      const [merged, input] = [segmentOf(folder, table, '.merged'), segmentOf(folder, table, first)];
+      const log = logsIn(folder, noCheckpoints)[table];
+      const writer = await SegmentWriter.open(folder, { threads: 1 });
+      const again = await writer.describe(table, input.slice(join(folder, table).length + 1));
+      await writer.close();
+      await log.replace({ operation: 'REPAIR', removed: [], added: [again], dataChange: true });
+      const { problems } = await storageIn(folder).verify();
+      const files = [merged, input].sort();
+      expect(problems.filter((problem) => problem.table === table)[0]).toEqual({
+        kind: 'segment',
+        table,
+        file: files[1],
+        what: expect.stringMatching(`^2 of its rows are also in "${files[0]}", such as of sid \\d+$`),
+        runs: ['brave-otter'],
+      });
+    }
+  });
+
+  test('finds claims of recorded runs that are missing', async () => {
+    const folder = await twoRuns();
+    rmSync(join(folder, '_runs', '1.json'));
+    rmSync(join(folder, '_runs', 'calm-heron.json'));
+    const { problems } = await storageIn(folder).verify();
+    expect(problems).toEqual([
+      {
+        kind: 'claim',
+        table: null,
+        file: join(folder, '_runs', '1.json'),
+        what: 'it is missing, although run 1, brave-otter, has been recorded',
+        runs: ['brave-otter'],
+      },
+      expect.objectContaining({ kind: 'claim', file: join(folder, '_runs', 'calm-heron.json'), runs: ['calm-heron'] }),
+    ]);
+  });
+
+  test.each([
+    ['a run that begins, ends', async (store: ParquetStore) => void (await writeRun(store, 'deep-lynx', 1, { ends: true }))],
+    [
+      'a run goes on and ends',
+      async (store: ParquetStore, run: RowMaker) => {
+        await store.write(await run.scope(2).tag(2, 0, 'a').event('ended', 9_000).batch());
+      },
+    ],
+  ])('does not say of steps that they never ended where %s between its looks at two tables', async (_name, happens) => {
+    const folder = join(temporaryFolder(), 'history');
+    const store = storeIn(folder);
+    const run = await writeRun(store, 'brave-otter', 1);
+    const highest = Reflect.get<DeltaLog, 'highestVersion'>(DeltaLog.prototype, 'highestVersion');
+    let isToCome = true;
+    const spy = vi.spyOn(DeltaLog.prototype, 'highestVersion').mockImplementation(async function (this: DeltaLog) {
+      if (this.table === 'tags' && isToCome) {
+        isToCome = false; // `runs` and `scopes` have been read, `tags` has not
+        await happens(store, run);
+      }
+      return await highest.call(this);
+    });
+    onTestFinished(() => spy.mockRestore());
+    const { notes } = await storageIn(folder).verify();
+    expect(notes.filter((note) => note.includes('never ended'))).toEqual([]);
+    expect(isToCome).toBe(false);
+  });
+
+  test('does not take a checkpoint for damaged that a busy store writes while the versions are read', async () => {
+    const folder = join(temporaryFolder(), 'history');
+    const store = storeIn(folder);
+    const run = await claimRows(store, 'brave-otter');
+    const write = async (batch: number) => store.write(await run.scope(batch).batch());
+    for (let batch = 1; batch < checkpointEvery; batch++) await write(batch);
+    const log = join(folder, 'scopes', '_delta_log');
+    const read = Reflect.get<DeltaLog, 'read'>(DeltaLog.prototype, 'read');
+    let isToCome = true;
+    const spy = vi.spyOn(DeltaLog.prototype, 'read').mockImplementation(async function (this: DeltaLog, version) {
+      if (this.table === 'scopes' && version === 5 && isToCome) {
+        isToCome = false;
+        for (let batch = checkpointEvery; batch <= checkpointEvery + 1; batch++) await write(batch);
+        await vi.waitFor(async () => expect(await lastCheckpointVersion(log)).toBe(checkpointEvery));
+      }
+      return await read.call(this, version);
+    });
+    onTestFinished(() => spy.mockRestore());
+    expect((await storageIn(folder).verify()).problems).toEqual([]);
+    expect(isToCome).toBe(false);
+  });
+
+  test('says of one damaged version of scopes no more than that', async () => {
+    const folder = await twoRuns();
+    truncateSync(entry(folder, 'scopes', 3), 40);
+    expect((await storageIn(folder).verify()).problems).toMatchObject([{ table: 'scopes', file: entry(folder, 'scopes', 3) }]);
+    expect((await storageIn(folder).repair()).done).toHaveLength(1);
   });
 
   test('may be asked while a flow writes and others compact, and cries no wolf', async () => {

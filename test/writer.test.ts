@@ -1,10 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import type { ListColumn } from '../src/columns.ts';
+import { MarqueError } from '../src/error.ts';
+import type { FlushPolicy } from '../src/flush-policy.ts';
 import { rowsOf } from '../src/record-rows.ts';
 import { batchOfRows } from '../src/storage/row-batch.ts';
-import type { Batch, ParkedBatch, UnwrittenBatch } from '../src/store.ts';
-import { type FlushPolicy, Writer } from '../src/writer.ts';
+import type { Mark } from '../src/recorder.ts';
+import type { Batch, BatchId, ParkedBatch } from '../src/store.ts';
+import { Writer } from '../src/writer.ts';
 
 /** A store that remembers its batches, and fails or is slow where it is told to. */
 class FakeStore {
@@ -12,7 +15,10 @@ class FakeStore {
   failures = 0;
   delayMs = 0;
 
+  readonly attempts: number[] = [];
+
   async write(batch: Batch): Promise<void> {
+    this.attempts.push(performance.now());
     await sleep(this.delayMs);
     if (this.failures-- > 0) throw new Error('the disk is full');
     this.written.push(batch);
@@ -30,7 +36,7 @@ function contentsOf(batch: Batch): string[] {
 interface Given {
   readonly policy?: Partial<FlushPolicy>;
   readonly onFailure?: (message: string) => void;
-  readonly park?: (batch: UnwrittenBatch) => ParkedBatch | null;
+  readonly park?: (id: BatchId, mark: Mark) => ParkedBatch | null;
 }
 
 function newWriter(store: FakeStore, { policy, onFailure = () => {}, park = () => null }: Given = {}): Writer {
@@ -127,6 +133,64 @@ test('a failure in the background is reported, and does not end the process', as
   expect(store.contents).toEqual(['a']);
 });
 
+test('a flush that failed is tried again though nobody records anything more, after pauses that double', async () => {
+  const store = new FakeStore();
+  store.failures = 4;
+  const writer = newWriter(store, { policy: { ms: 10 } });
+  tag(writer, 'a');
+  await expect.poll(() => store.contents, { timeout: 5_000 }).toEqual(['a']);
+  const pauses = store.attempts.slice(1).map((at, index) => at - (store.attempts[index] as number));
+  expect(pauses).toHaveLength(4);
+  for (const [index, pause] of pauses.entries()) expect(pause).toBeGreaterThan(10 * 2 ** index - 2);
+  await sleep(50);
+  expect(store.attempts).toHaveLength(5); // nothing is left to be tried
+});
+
+test('a flush that somebody asked for and that failed is tried again as well', async () => {
+  const store = new FakeStore();
+  store.failures = 1;
+  const writer = newWriter(store, { policy: { ms: 10 } });
+  writer.recorder.tag(1, 'step', 0, 'a', null);
+  await expect(writer.flush()).rejects.toThrow('the disk is full');
+  await expect.poll(() => store.contents).toEqual(['a']);
+});
+
+test('a pause is half a minute at most, and that where time is no reason to flush', async () => {
+  for (const ms of [20_000, Number.POSITIVE_INFINITY]) {
+    const store = new FakeStore();
+    store.failures = 9;
+    const timers = vi.spyOn(globalThis, 'setTimeout');
+    const writer = newWriter(store, { policy: { ms } });
+    writer.recorder.tag(1, 'step', 0, 'a', null);
+    for (let time = 0; time < 3; time++) await expect(writer.flush()).rejects.toThrow('the disk is full');
+    const pauses = timers.mock.calls.map(([, pause]) => pause).filter((pause) => (pause ?? 0) > 0);
+    timers.mockRestore();
+    expect(pauses).toEqual(ms === 20_000 ? [20_000, 30_000, 30_000] : [30_000, 30_000, 30_000]);
+  }
+});
+
+test('a store that has been closed is not tried again', async () => {
+  const store = new FakeStore();
+  store.write = async () => await Promise.reject(new MarqueError('STORE_CLOSED', 'it is closed'));
+  const timers = vi.spyOn(globalThis, 'setTimeout');
+  const writer = newWriter(store);
+  writer.recorder.tag(1, 'step', 0, 'a', null);
+  await expect(writer.flush()).rejects.toThrow('it is closed');
+  expect(timers).not.toHaveBeenCalled();
+  timers.mockRestore();
+});
+
+test('a time longer than a timer takes is not a short one', async () => {
+  for (const ms of [2 ** 31, Number.POSITIVE_INFINITY]) {
+    const store = new FakeStore();
+    const writer = newWriter(store, { policy: { ms } });
+    tag(writer, 'a');
+    await sleep(20);
+    expect(store.attempts).toEqual([]);
+    await writer.flush();
+  }
+});
+
 test('a reader sees what is waiting, what is being written and what is open, each under its number', async () => {
   const store = new FakeStore();
   store.delayMs = 30;
@@ -162,11 +226,10 @@ class Parking {
   readonly removed: number[] = [];
   isFull = false;
 
-  park = ({ id, rows }: UnwrittenBatch): ParkedBatch => {
+  park = (id: BatchId, mark: Mark): ParkedBatch => {
     if (this.isFull) throw new Error('no room');
     this.ids.push(id.number);
-    if ('read' in rows) throw new Error('it is parked already');
-    const texts = ((rows.tables.tags?.content as ListColumn<string> | undefined)?.values ?? []).slice(0, rows.rows.tags);
+    const texts = ((mark.tables.tags?.content as ListColumn<string> | undefined)?.values ?? []).slice(0, mark.rows.tags);
     return {
       read: async () => ({ ...(await batchOfRows({ tags: texts.map((content) => ({ sid: 1, content })) })), id }),
       spill: () => {},

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { MarqueError, show } from '../error.ts';
-import { hasCode, writeWhole } from './files.ts';
+import { unlessGone, writeWhole } from './files.ts';
 
 /** How much of a `.duckdb` file has been promised to be durable. */
 export interface Acknowledged {
@@ -40,13 +40,8 @@ export class AcknowledgedFile {
   }
 
   async #read(): Promise<Acknowledged | null> {
-    let text: string;
-    try {
-      text = await readFile(this.path, 'utf8');
-    } catch (error) {
-      if (hasCode(error, 'ENOENT')) return null;
-      throw error;
-    }
+    const text = await unlessGone(this.path, () => readFile(this.path, 'utf8'));
+    if (text === null) return null;
     try {
       const { batches, claims } = JSON.parse(text) as Acknowledged;
       if (Number.isSafeInteger(batches) && Number.isSafeInteger(claims)) return { batches, claims };

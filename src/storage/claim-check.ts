@@ -18,9 +18,15 @@ export interface ClaimFault {
   readonly isUnreadable: boolean;
 }
 
-/** Reads all claims: the runs by number, and what is wrong. A claim of a number without its slug is what a process left that died. */
+/**
+ * Reads all claims: the runs by number, and what is wrong. A claim of a number without its slug is what a process left that died; of
+ * processes that began at once to bring in one run, all but one leave a claim without a run.
+ *
+ * @param begun the numbers of the runs that something has been recorded of; null where nobody knows
+ */
 export async function checkClaims(
   folder: string,
+  begun: ReadonlySet<number> | null = null,
 ): Promise<{ readonly runs: ReadonlyMap<number, ClaimedRun>; readonly faults: readonly ClaimFault[] }> {
   const names = await namesIn(folder);
   const faults: ClaimFault[] = [];
@@ -41,8 +47,10 @@ export async function checkClaims(
     if (/^\d+$/.test(name)) {
       if (claim.number !== Number(name)) wrong(`it claims the number ${claim.number}`);
       const other = uuids.get(claim.uuid);
-      if (other !== undefined) wrong(`the run ${claim.uuid} has the number ${other} as well`);
-      uuids.set(claim.uuid, claim.number);
+      if (begun?.has(claim.number) === true) {
+        if (other !== undefined) wrong(`the run ${claim.uuid} has the number ${other} as well`);
+        uuids.set(claim.uuid, claim.number);
+      }
       runs.set(Number(name), claim);
     } else {
       if (claim.slug !== name) wrong(`it claims the slug ${claim.slug}`);

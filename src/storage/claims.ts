@@ -5,7 +5,8 @@ import { lastRunNumber } from '../sid.ts';
 import type { Claim, ClaimRequest } from '../store.ts';
 import { makeFolder, namesIn, putIfAbsent, reading, unlessGone, writeWhole } from './files.ts';
 import { freeSlug } from './free-slug.ts';
-import { currentOwner, isCurrent, isProvenDead, type Owner } from './owner.ts';
+import type { LiveRun } from './heir.ts';
+import { currentOwner, isCurrent, isProvenDead, isSeenAlive, type Owner } from './owner.ts';
 
 /** What both files of a claim hold, as JSON. The modification time of `<number>.json` is the heartbeat. */
 interface ClaimRecord extends Owner {
@@ -15,6 +16,8 @@ interface ClaimRecord extends Owner {
   readonly flow: string;
   /** ISO 8601, UTC. */
   readonly claimedAt: string;
+  /** Where the run begins with this claim. One that is copied from another store has begun there. */
+  readonly begins?: true;
   /** Since when nobody writes to the run any more although it never ended, its process living on: ISO 8601, UTC. */
   readonly abandonedAt?: string;
 }
@@ -32,17 +35,51 @@ export const lapseMs = 60_000;
 export async function claimRun(folder: string, request: ClaimRequest): Promise<Claim> {
   await makeFolder(folder);
   const taken = new Set(await reading(folder, () => readdir(folder)));
-  const common = { uuid: request.uuid, flow: request.flow, ...currentOwner(), claimedAt: new Date().toISOString() };
-
-  const isFree = (slug: string) => !taken.has(`${slug}.json`);
-  let slug = await freeSlug(request, isFree);
+  const common = {
+    uuid: request.uuid,
+    flow: request.flow,
+    ...currentOwner(),
+    claimedAt: new Date().toISOString(),
+    ...(request.begins === true ? ({ begins: true } as const) : {}),
+  };
+  const slug = await freeSlug(request, (drawn) => !taken.has(`${drawn}.json`));
   let number = Math.max(highestNumber(taken), request.after ?? 0) + 1;
   while (!(await putIfAbsent(pathOf(folder, checkNumber(folder, number)), text({ ...common, number, slug })))) number++;
+  return await holdClaim(folder, request, taken, { ...common, number, slug });
+}
 
-  while (!(await putIfAbsent(pathOf(folder, slug), text({ ...common, number, slug })))) {
+/**
+ * Takes on a claim of the same uuid whose run was never begun, or brought in only in part: of a process that is proven dead, has given it
+ * up, or is this one. Null where there is none.
+ */
+export async function reclaimRun(
+  folder: string,
+  request: ClaimRequest,
+  mayBe: (number: number) => boolean,
+): Promise<Claim | null> {
+  const taken = new Set(await namesIn(folder));
+  for (const number of numbersIn(taken)) {
+    if (!mayBe(number)) continue;
+    const record = (await claimAt(folder, number))?.record;
+    if (record?.uuid !== request.uuid || !(isOver(record) || isOwn(record))) continue;
+    const { uuid, flow, slug } = record;
+    const own = { uuid, flow, ...currentOwner(), claimedAt: new Date().toISOString(), number, slug };
+    await writeWhole(pathOf(folder, number), text(own));
+    return await holdClaim(folder, request, taken, own);
+  }
+  return null;
+}
+
+/** Takes the slug of a claim whose number is taken, or another where somebody else has it, and begins the heartbeat. */
+async function holdClaim(folder: string, request: ClaimRequest, taken: Set<string>, record: ClaimRecord): Promise<Claim> {
+  const { number } = record;
+  let { slug } = record;
+  while (!(await putIfAbsent(pathOf(folder, slug), text({ ...record, slug })))) {
+    const holder = await claimAt(folder, slug);
+    if (holder?.record.uuid === record.uuid && holder.record.number === number) break;
     taken.add(`${slug}.json`);
-    slug = await freeSlug(request, isFree);
-    await writeWhole(pathOf(folder, number), text({ ...common, number, slug }));
+    slug = await freeSlug(request, (drawn) => !taken.has(`${drawn}.json`));
+    await writeWhole(pathOf(folder, number), text({ ...record, slug }));
   }
   const path = pathOf(folder, number);
   const stop = beat(path);
@@ -54,7 +91,7 @@ export async function claimRun(folder: string, request: ClaimRequest): Promise<C
       if (!abandoned) return;
       const abandonedAt = new Date().toISOString();
       // Where that fails, the run passes for a live one until this process has ended.
-      await writeWhole(path, text({ ...common, number, slug, abandonedAt })).catch(() => undefined);
+      await writeWhole(path, text({ ...record, slug, abandonedAt })).catch(() => undefined);
     },
   };
 }
@@ -69,24 +106,41 @@ export async function diedAt(folder: string, number: number, uuid: string): Prom
   return claim.lastBeat;
 }
 
-/** The uuids of the runs that somebody may still write to: they have had a heartbeat within so many milliseconds, and are not over. */
+/** The uuids of the runs that somebody may still write to; those of another machine by a heartbeat within so many milliseconds. */
 export async function beatingRuns(folder: string, withinMs: number): Promise<ReadonlySet<string>> {
   return new Set((await beating(folder, withinMs)).map(({ uuid }) => uuid));
 }
 
-/** Whether another process may have a run under way: some run of its was heard of within the last minute, and is not over. */
+/** Whether another process may have a run under way: it has claimed some, and lives, or was heard of within the last minute. */
 export async function othersHaveRuns(folder: string): Promise<boolean> {
   return (await beating(folder, lapseMs)).some((record) => !isCurrent(record));
 }
 
+/** A process that is seen to live counts however long it has held its event loop, and has not touched its claim. */
 async function beating(folder: string, withinMs: number): Promise<readonly ClaimRecord[]> {
-  const records: ClaimRecord[] = [];
-  for (const name of await namesIn(folder)) {
-    const number = /^(\d+)\.json$/.exec(name)?.[1];
-    const claim = number === undefined ? null : await claimAt(folder, Number(number));
-    if (claim !== null && Date.now() - claim.lastBeat <= withinMs && !isOver(claim.record)) records.push(claim.record);
+  return (await claimsIn(folder)).flatMap(({ record, lastBeat }) => {
+    if (isOver(record)) return [];
+    return isSeenAlive(record) || Date.now() - lastBeat <= withinMs ? [record] : [];
+  });
+}
+
+/** The uuids of the runs that certainly have nobody any more who writes to them. */
+export async function overRuns(folder: string): Promise<ReadonlySet<string>> {
+  return new Set((await claimsIn(folder)).flatMap(({ record }) => (isOver(record) ? [record.uuid] : [])));
+}
+
+/**
+ * The runs that began here and of which nothing is known but their claim, those with the given numbers left out. One that never came to its
+ * slug is none: a number has been used up.
+ */
+export async function silentRuns(folder: string, heard: ReadonlySet<number>): Promise<readonly LiveRun[]> {
+  const silent: LiveRun[] = [];
+  for (const { record } of await claimsIn(folder, (number) => !heard.has(number))) {
+    const { uuid, number, slug, flow, claimedAt, begins } = record;
+    if (begins !== true || (await claimAt(folder, slug))?.record.uuid !== uuid) continue;
+    silent.push({ number, uuid, slug, flow, startedAt: Date.parse(claimedAt), starts: 0 });
   }
-  return records;
+  return silent;
 }
 
 /** Which of these runs have had no heartbeat for a minute, and are not seen to live on this machine. */
@@ -95,21 +149,39 @@ export async function lapsedRuns(folder: string, numbers: readonly number[]): Pr
   for (const number of numbers) {
     const claim = await claimAt(folder, number);
     if (claim === null || Date.now() - claim.lastBeat <= lapseMs) continue;
-    if (claim.record.host !== currentOwner().host || isOver(claim.record)) lapsed.push(number);
+    if (isOver(claim.record) || !isSeenAlive(claim.record)) lapsed.push(number);
   }
   return lapsed;
+}
+
+function isOwn(record: ClaimRecord): boolean {
+  const { host, bootId, pid, processStartedAt } = currentOwner();
+  return record.host === host && record.bootId === bootId && record.pid === pid && record.processStartedAt === processStartedAt;
 }
 
 function isOver(record: ClaimRecord): boolean {
   return record.abandonedAt !== undefined || isProvenDead(record);
 }
 
-/** A claim with its last heartbeat in epoch milliseconds; null where it is missing or none of ours. */
-async function claimAt(
-  folder: string,
-  number: number,
-): Promise<{ readonly record: ClaimRecord; readonly lastBeat: number } | null> {
-  const path = pathOf(folder, number);
+/** A claim with its last heartbeat in epoch milliseconds. */
+interface Found {
+  readonly record: ClaimRecord;
+  readonly lastBeat: number;
+}
+
+/** The claims of all numbers, or of those that are wanted. */
+async function claimsIn(folder: string, isWanted: (number: number) => boolean = () => true): Promise<readonly Found[]> {
+  const found: Found[] = [];
+  for (const number of numbersIn(await namesIn(folder))) {
+    const claim = isWanted(number) ? await claimAt(folder, number) : null;
+    if (claim !== null) found.push(claim);
+  }
+  return found;
+}
+
+/** The claim of a number or a slug; null where it is missing or none of ours. */
+async function claimAt(folder: string, name: number | string): Promise<Found | null> {
+  const path = pathOf(folder, name);
   const found = await unlessGone(path, () => Promise.all([readFile(path, 'utf8'), stat(path)]));
   if (found === null) return null;
   const [content, { mtimeMs }] = found;
@@ -141,12 +213,14 @@ function checkNumber(folder: string, number: number): number {
 }
 
 function highestNumber(names: Iterable<string>): number {
-  let highest = 0;
-  for (const name of names) {
+  return numbersIn(names).reduce((highest, number) => Math.max(highest, number), 0);
+}
+
+function numbersIn(names: Iterable<string>): readonly number[] {
+  return [...names].flatMap((name) => {
     const number = /^(\d+)\.json$/.exec(name)?.[1];
-    if (number !== undefined) highest = Math.max(highest, Number(number));
-  }
-  return highest;
+    return number === undefined ? [] : [Number(number)];
+  });
 }
 
 function pathOf(folder: string, name: string | number): string {

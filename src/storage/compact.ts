@@ -1,8 +1,9 @@
-import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { MarqueError, show } from '../error.ts';
 import { type TableName, tableNames } from '../schema.ts';
-import { deletedRuns, removeRows } from './delete-runs.ts';
+import { removeRows } from './delete-runs.ts';
+import { deletedBy, openDeletions } from './deletion.ts';
+import { remove } from './files.ts';
 import type { LogStates } from './parquet-reader.ts';
 import { childTables } from './scope-rows.ts';
 import type { Segment } from './table-state.ts';
@@ -30,8 +31,16 @@ export const defaultSegmentBytes = 128 * 2 ** 20;
 /** Merges small segments of every table, and finishes deletions that were interrupted. Readers and writers are not disturbed. */
 export async function compact(tables: Tables, { segmentBytes = defaultSegmentBytes }: CompactOptions): Promise<CompactedTable[]> {
   const before = await tables.states();
-  await removeRows(tables, await deletedRuns(tables));
-  for (const table of tableNames) await mergeSegments(tables, table, (segments) => piecesOf(table, segments, segmentBytes));
+  const removed = new Set(openDeletions(before.runs.segments));
+  await removeRows(tables, [...removed]);
+  // The event of a deletion that has begun since stays by itself: merged, it would say that the rows have gone.
+  const isSettled = (segment: Segment): boolean => {
+    const deleted = deletedBy(segment);
+    return deleted === null || removed.has(deleted);
+  };
+  for (const table of tableNames) {
+    await mergeSegments(tables, table, (segments) => piecesOf(table, segments.filter(isSettled), segmentBytes));
+  }
   const after = await tables.states();
   return tableNames.map((table) => ({
     table,
@@ -93,6 +102,7 @@ async function mergePiece(tables: Tables, table: TableName, states: LogStates, p
   if (merged === undefined) return false;
   const rows = piece.reduce<number | null>((sum, one) => (sum === null || one.rows === null ? null : sum + one.rows), 0);
   if (rows !== null && rows !== (merged?.rows ?? 0)) {
+    if (merged !== null) await remove(join(folder, table, merged.name));
     throw new MarqueError(
       'STORE_DAMAGED',
       `${show(join(folder, table), 300)} has segments with other numbers of rows than its log says`,
@@ -100,7 +110,7 @@ async function mergePiece(tables: Tables, table: TableName, states: LogStates, p
   }
   const change = { operation: 'OPTIMIZE', removed: piece, added: merged === null ? [] : [merged], dataChange: false } as const;
   if ((await logs[table].replace(change, neededBy(table, states))) !== null) return true;
-  if (merged !== null) await rm(join(folder, table, merged.name), { force: true });
+  if (merged !== null) await remove(join(folder, table, merged.name));
   return false;
 }
 

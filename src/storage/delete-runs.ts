@@ -1,100 +1,61 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { MarqueError, show } from '../error.ts';
-import { orNear } from '../near.ts';
 import type { TableName } from '../schema.ts';
-import type { BatchId, Snapshot } from '../store.ts';
-import { diedAt } from './claims.ts';
 import { checkSegments } from './damage.ts';
+import { deletionOf, openDeletions } from './deletion.ts';
+import type { DoomedRun } from './doomed-runs.ts';
+import { type Lock, lockFile } from './lock.ts';
 import { batchOfRows } from './row-batch.ts';
 import { childTables } from './scope-rows.ts';
 import type { SegmentFile } from './segment.ts';
+import { Spills } from './spills.ts';
 import { mostAttempts, neededBy, runRangeOf, type Tables } from './tables.ts';
-
-/** A run as the view `runs` has it. */
-export interface RunRow {
-  readonly run_number: number;
-  readonly uuid: string;
-  readonly slug: string;
-  readonly flow: string;
-  readonly state: string;
-  readonly started_at: Date | null;
-  readonly ended_at: Date | null;
-  readonly duration_ms: number | null;
-  readonly scopes: number;
-  readonly errors: number;
-  readonly tags: readonly { readonly content: string; readonly value: number | null }[];
-  /** JSON. */
-  readonly start_details: string | null;
-  readonly end_details: string | null;
-}
-
-/** A slug, several, or what says of each run that is not deleted yet whether it is meant. */
-export type RunsToDelete = string | readonly string[] | ((run: RunRow) => boolean);
 
 /** A run that was deleted, or would be. */
 export interface DeletedRun {
   readonly number: number;
   readonly slug: string;
   readonly flow: string;
-  /** How many scopes it had. */
-  readonly scopes: number;
+  /** How many scopes it had; null where damage keeps from counting them. */
+  readonly scopes: number | null;
 }
 
 /**
- * The runs that are meant, by number.
- *
- * @throws MarqueError RUN_UNKNOWN for a slug that no run has, OPTION_INVALID for a predicate that gives something else than a boolean.
+ * Deletes runs: first an event says so, then their spills go, then their rows leave `scopes`, then the other tables. A process that dies on
+ * the way has deleted them all the same: nobody is shown them any more, and whoever compacts or deletes next removes the rest.
  */
-export async function chooseRuns(snapshot: Snapshot, which: RunsToDelete): Promise<readonly RunRow[]> {
-  const all = await runRows(snapshot);
-  if (typeof which === 'function') {
-    return all.filter((run) => {
-      if (run.state === 'deleted') return false;
-      const answer: unknown = which(run);
-      if (typeof answer === 'boolean') return answer;
-      throw new MarqueError(
-        'OPTION_INVALID',
-        `the predicate gives ${show(answer)} for run ${run.slug}: let it give true or false`,
-      );
-    });
+export async function deleteRuns(tables: Tables, runs: readonly DoomedRun[]): Promise<readonly DeletedRun[]> {
+  const spills = new Spills(join(tables.folder, 'spill'));
+  const uuids = new Set(runs.map(({ uuid }) => uuid));
+  const ofRuns = async () => (await spills.list()).filter(({ uuid }) => uuids.has(uuid));
+  // With the lock no heir is about to store one of them, after their rows have gone.
+  const lock = (await ofRuns()).length === 0 ? null : await lockSoon(spills.folder);
+  try {
+    for (const run of runs) await recordDeleted(tables, run);
+    if (lock !== null) await spills.remove(await ofRuns());
+  } finally {
+    await lock?.release();
   }
-  const slugs = typeof which === 'string' ? [which] : which;
-  if (!Array.isArray(slugs) || slugs.some((slug) => typeof slug !== 'string')) {
-    throw new MarqueError('OPTION_INVALID', `${show(which)} says no runs: give a slug, a list of slugs or a function of a run`);
-  }
-  const bySlug = new Map(all.map((run) => [run.slug, run]));
-  const chosen = slugs.map((slug) => {
-    const run = bySlug.get(slug as string);
-    if (run !== undefined) return run;
-    throw new MarqueError('RUN_UNKNOWN', `there is no run ${show(slug)}.${orNear(slug as string, bySlug.keys())}`);
-  });
-  return [...new Set(chosen)];
-}
-
-/** @throws MarqueError RUN_ACTIVE, naming them, where some of the runs may still be writing. */
-export async function refuseActive(folder: string, runs: readonly RunRow[]): Promise<void> {
-  const active: string[] = [];
-  for (const { run_number: number, uuid, slug, state } of runs) {
-    if (state !== 'running' && state !== 'unknown') continue;
-    if ((await diedAt(join(folder, '_runs'), number, uuid)) === null) active.push(slug);
-  }
-  if (active.length === 0) return;
-  const those = active.length === 1 ? `run ${active[0]}` : `runs ${active.join(', ')}`;
-  throw new MarqueError('RUN_ACTIVE', `${those} may still be writing: nothing was deleted. End them first, or leave them out`);
-}
-
-/**
- * Deletes runs: first an event says so, then their rows leave `scopes`, then the other tables. A process that dies on the way has
- * deleted them all the same: whoever compacts or deletes next removes the rest.
- */
-export async function deleteRuns(tables: Tables, runs: readonly RunRow[]): Promise<readonly DeletedRun[]> {
-  for (const run of runs) await recordDeleted(tables, run);
-  await removeRows(tables, [...new Set([...runs.map((run) => run.run_number), ...(await deletedRuns(tables))])]);
+  const others = openDeletions((await tables.logs.runs.refresh()).segments);
+  await removeRows(tables, [...new Set([...runs.map((run) => run.run_number), ...others])]);
   return runs.map(deletedRunOf);
 }
 
-export function deletedRunOf({ run_number: number, slug, flow, scopes }: RunRow): DeletedRun {
+/** Who has it stores what dead processes have left, which takes a moment. */
+async function lockSoon(file: string): Promise<Lock> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await lockFile(file);
+    } catch (error) {
+      if (!(error instanceof MarqueError && error.code === 'STORE_LOCKED') || attempt === mostAttempts) throw error;
+      await sleep(100);
+    }
+  }
+}
+
+export function deletedRunOf({ run_number: number, slug, flow, scopes }: DoomedRun): DeletedRun {
   return { number, slug, flow, scopes };
 }
 
@@ -111,7 +72,7 @@ export async function deletedRuns({ folder, logs, writer }: Tables): Promise<rea
  * Takes the rows of runs out of the tables, `scopes` first. Segments that hold nothing else are removed, others written anew. The files
  * stay until a vacuum.
  *
- * @throws MarqueError STORE_DAMAGED where a segment that has rows of others as well is not as it was written.
+ * @throws MarqueError STORE_DAMAGED where a segment that, by its statistics, may have rows of others as well is not as it was written.
  */
 export async function removeRows(tables: Tables, runs: readonly number[]): Promise<void> {
   if (runs.length === 0) return;
@@ -182,22 +143,13 @@ async function runsIn(
   return runs;
 }
 
-async function recordDeleted({ logs, writer }: Tables, run: RunRow): Promise<void> {
+async function recordDeleted({ logs, writer }: Tables, run: DoomedRun): Promise<void> {
   const { run_number, uuid, slug, flow } = run;
-  const id: BatchId = { writer: `${uuid}-deleted/0`, number: 1 }; // the same whoever does it, so it is stored once
+  const id = deletionOf(uuid);
   if ((await logs.runs.refresh()).has(id)) return;
-  const happened_at = Math.max(Date.now(), run.started_at?.getTime() ?? 0, run.ended_at?.getTime() ?? 0); // clocks differ; it is the last
+  const happened_at = Math.max(Date.now(), run.last_event_at.getTime()); // clocks differ; it is the last
   const { tables } = await batchOfRows({ runs: [{ run_number, uuid, slug, flow, event: 'deleted', happened_at }] });
   const segments = await writer.write({ id, tables }, ['runs']);
   await logs.runs.append(id, segments.get('runs') ?? null);
   writer.committed(id);
-}
-
-async function runRows(snapshot: Snapshot): Promise<readonly RunRow[]> {
-  const text = `SELECT run_number, uuid, slug, flow, state, started_at, ended_at, duration_ms, scopes, errors, tags, start_details, end_details
-    FROM runs ORDER BY run_number`;
-  const { columns, values, rowCount } = await snapshot.select({ text, values: [] });
-  return Array.from({ length: rowCount }, (_, row) => {
-    return Object.fromEntries(columns.map(({ name }, column) => [name, values[column]?.[row]])) as unknown as RunRow;
-  });
 }

@@ -22,6 +22,8 @@ export interface DeltaActions {
   /** What the version did, in its writer's word, such as `WRITE`; null where nothing is said. */
   readonly operation: string | null;
   readonly needs: Needs;
+  /** The earlier versions that were put together anew, with or after this one. */
+  readonly rebuilt: readonly number[];
   /** Whether we wrote it, or nobody says who did. */
   readonly isOurs: boolean;
   /** Whether it carries a checksum of its text, which then fits. */
@@ -55,6 +57,7 @@ export function parseActions(table: TableName, text: string, file: string): Delt
     committedAt: null as number | null,
     operation: null as string | null,
     needs: {} as Needs,
+    rebuilt: [] as readonly number[],
     isOurs: true,
     isSigned: isSigned === true,
   };
@@ -69,10 +72,11 @@ export function parseActions(table: TableName, text: string, file: string): Delt
     if (action?.protocol != null)
       entry.protocol = { reader: action.protocol.minReaderVersion, writer: action.protocol.minWriterVersion };
     if (action?.commitInfo != null) {
-      const { timestamp, operation, engineInfo, needs } = action.commitInfo;
+      const { timestamp, operation, engineInfo, needs, rebuilt } = action.commitInfo;
       if (typeof timestamp === 'number') entry.committedAt = timestamp;
       if (typeof operation === 'string') entry.operation = operation;
       if (typeof needs === 'object' && needs !== null) entry.needs = needs;
+      if (Array.isArray(rebuilt)) entry.rebuilt = rebuilt.filter((version) => Number.isSafeInteger(version));
       entry.isOurs = engineInfo === engine;
     }
   }
@@ -108,7 +112,7 @@ interface Action {
   readonly txn?: { readonly appId: string; readonly version: number } | null;
   readonly metaData?: { readonly configuration?: Readonly<Record<string, string>> } | null;
   readonly protocol?: { readonly minReaderVersion: number; readonly minWriterVersion: number } | null;
-  readonly commitInfo?: Readonly<Record<'timestamp' | 'operation' | 'engineInfo' | 'needs', unknown>> | null;
+  readonly commitInfo?: Readonly<Record<'timestamp' | 'operation' | 'engineInfo' | 'needs' | 'rebuilt', unknown>> | null;
 }
 
 interface AddAction {

@@ -85,6 +85,14 @@ export function rebuiltEntry(actions: readonly object[], needs: Needs, now: numb
   return signed(actions, 'REPAIR', { isBlindAppend: false, isRebuilt: true, ...given(needs) }, now);
 }
 
+/**
+ * A version that changes nothing, and says which others something else is put in the place of. Whoever has applied one of those as it was
+ * before begins again.
+ */
+export function rebuildingEntry(versions: readonly number[], now: number): string {
+  return signed([], 'REPAIR', { isBlindAppend: false, rebuilt: versions }, now);
+}
+
 /** The action by which a checkpoint keeps a segment. */
 export function addOf(
   table: TableName,

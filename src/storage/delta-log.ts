@@ -1,5 +1,3 @@
-import { existsSync, readFileSync } from 'node:fs';
-import { readFile, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { MarqueError, show } from '../error.ts';
@@ -17,7 +15,8 @@ import {
   type Replacement,
   upgradeEntry,
 } from './delta-entry.ts';
-import { hasCode, isThere, makeFolder, namesIn, putIfAbsent, reading, syncFolder, unreadable } from './files.ts';
+import { isThere, makeFolder, putIfAbsent, syncFolder } from './files.ts';
+import { LogEntries } from './log-entries.ts';
 import type { SegmentFile } from './segment.ts';
 import { type LogState, TableState } from './table-state.ts';
 
@@ -35,14 +34,11 @@ export class DeltaLog {
   /** The table's folder, which holds its segments and the folder `_delta_log`. */
   readonly folder: string;
   readonly table: TableName;
-  readonly #logFolder: string;
+  readonly #entries: LogEntries;
   readonly #anchor: Anchor;
   readonly #checkpoints: Pick<CheckpointFormat, 'readCheckpoint'>;
   #state: TableState;
-  /**
-   * The highest version that is known to have been committed, so that one which is missing from the middle never passes for the end of
-   * the log, however often it is looked for.
-   */
+  /** The highest version that is known to have been committed: one that is missing below it never passes for the end of the log. */
   #highest = -1;
   /** Whether the folder was looked through before something was committed. */
   #hasLooked = false;
@@ -53,7 +49,7 @@ export class DeltaLog {
   constructor(table: TableName, folder: string, checkpoints: Pick<CheckpointFormat, 'readCheckpoint'>) {
     this.table = table;
     this.folder = folder;
-    this.#logFolder = join(folder, '_delta_log');
+    this.#entries = new LogEntries(table, join(folder, '_delta_log'));
     this.#checkpoints = checkpoints;
     this.#state = new TableState(folder);
     this.#anchor = new Anchor(this.pathOf(0), dirname(folder));
@@ -73,7 +69,7 @@ export class DeltaLog {
 
   /** Creates the folders, then a segment without rows, then version 0, unless somebody else has. */
   async create(writeEmpty: () => Promise<SegmentFile>): Promise<void> {
-    await makeFolder(this.#logFolder);
+    await makeFolder(this.#entries.folder);
     await putIfAbsent(this.pathOf(0), firstEntry(this.table, await writeEmpty(), Date.now()));
   }
 
@@ -116,24 +112,12 @@ export class DeltaLog {
 
   /** The last version that was committed at a time (epoch milliseconds) or before; null where the table is younger. */
   async versionAt(time: number): Promise<number | null> {
-    let [first, last] = [0, await this.highestVersion()];
-    let found: number | null = null;
-    while (first <= last) {
-      const middle = Math.floor((first + last) / 2);
-      if ((await this.committedAt(middle)) <= time) {
-        found = middle;
-        first = middle + 1;
-      } else last = middle - 1;
-    }
-    return found;
+    return await this.#entries.versionAt(time);
   }
 
   /** When a version was committed, in epoch milliseconds. */
   async committedAt(version: number): Promise<number> {
-    const actions = await this.read(version);
-    if (actions === null) throw this.#missing(version);
-    const path = this.pathOf(version);
-    return actions.committedAt ?? (await reading(path, () => stat(path))).mtimeMs;
+    return await this.#entries.committedAt(version);
   }
 
   /**
@@ -147,7 +131,7 @@ export class DeltaLog {
       (state, now) => (state.has(id) ? null : appendEntry(this.table, id, segment, needs, now)),
       segment === null ? [] : [segment],
     );
-    if (committed === null) await syncFolder(this.#logFolder); // the attempt before may have failed on exactly this
+    if (committed === null) await syncFolder(this.#entries.folder); // the attempt before may have failed on exactly this
     return committed ?? this.#state.version;
   }
 
@@ -172,42 +156,29 @@ export class DeltaLog {
   async checkpoint(format: CheckpointFormat): Promise<void> {
     await this.#inTurn(async () => {
       if (this.#checkpointIsRecent) return;
-      this.#checkpointed = await lastCheckpointVersion(this.#logFolder);
+      this.#checkpointed = await lastCheckpointVersion(this.#entries.folder);
       if (this.#checkpointIsRecent) return;
+      await this.#catchUp(); // what is known may be from before a repair
       const { version } = this.#state;
-      await writeCheckpoint(this.#logFolder, this.table, this.#state, (lines, parquet) => format.writeCheckpoint(lines, parquet));
+      await writeCheckpoint(this.#entries.folder, this.table, this.#state, (lines, parquet) =>
+        format.writeCheckpoint(lines, parquet),
+      );
       this.#checkpointed = version;
     });
   }
 
   /** What one version says; null where there is none of that number. */
   async read(version: number): Promise<DeltaActions | null> {
-    const path = this.pathOf(version);
-    try {
-      return parseActions(this.table, await readFile(path, 'utf8'), path);
-    } catch (error) {
-      return nothing(path, error);
-    }
-  }
-
-  /** The same at once: they are small, and reading one takes a tenth of the way to another thread and back. */
-  #readNow(version: number): DeltaActions | null {
-    const path = this.pathOf(version);
-    try {
-      return parseActions(this.table, readFileSync(path, 'utf8'), path);
-    } catch (error) {
-      return nothing(path, error);
-    }
+    return await this.#entries.read(version);
   }
 
   /** The highest version there is; -1 where there is no log. */
   async highestVersion(): Promise<number> {
-    const names = await namesIn(this.#logFolder);
-    return names.reduce((highest, name) => Math.max(highest, Number(/^(\d{20})\.json$/.exec(name)?.[1] ?? -1)), -1);
+    return await this.#entries.highestVersion();
   }
 
   pathOf(version: number): string {
-    return join(this.#logFolder, `${String(version).padStart(20, '0')}.json`);
+    return this.#entries.pathOf(version);
   }
 
   /**
@@ -245,8 +216,8 @@ export class DeltaLog {
       this.#highest = Math.max(this.#highest, await this.highestVersion());
       await this.#startFromCheckpoint(this.#highest);
     }
-    await this.#replayInto(this.#state, this.#highest);
-    if (this.#state.version === -1) throw this.#missing(0);
+    await this.#goOn();
+    if (this.#state.version === -1) throw this.#entries.missing(0);
   }
 
   /**
@@ -256,11 +227,23 @@ export class DeltaLog {
   async #lookOnce(): Promise<void> {
     if (this.#hasLooked) return;
     this.#highest = Math.max(this.#highest, await this.highestVersion());
-    await this.#replayInto(this.#state, this.#highest);
+    await this.#goOn();
     this.#hasLooked = true;
   }
 
+  /**
+   * Applies the versions that have come. Where one says that a repair has put something else in the place of a version that is applied
+   * already, all of them are read again: what is known rests on what is not true any more. Until the repair is done, that fails.
+   */
+  async #goOn(): Promise<void> {
+    if (await this.#replayInto(this.#state, this.#highest)) return;
+    this.#state = new TableState(this.folder);
+    await this.#replayInto(this.#state, this.#highest);
+  }
+
+  /** One from before a repair does not count: whoever begins with it has to read all versions after all. */
   get #checkpointIsRecent(): boolean {
+    if (this.#checkpointed < this.#state.rebuiltAt) return false;
     return this.#checkpointed !== -1 && this.#state.version - this.#checkpointed < checkpointEvery;
   }
 
@@ -269,9 +252,9 @@ export class DeltaLog {
     if (known < checkpointEvery) return;
     const state = new TableState(this.folder);
     try {
-      const said = (await lastActions(this.#logFolder)) ?? (await this.#actionsOfCheckpoint());
+      const said = (await lastActions(this.#entries.folder)) ?? (await this.#actionsOfCheckpoint());
       if (said === null || said.version > known) return;
-      const actions = parseActions(this.table, said.text, this.#logFolder);
+      const actions = parseActions(this.table, said.text, this.#entries.folder);
       // Says what a checkpoint does not. Without it the checkpoint is as good as before.
       const own = await this.read(said.version).catch(() => null);
       state.load({ ...actions, committedAt: own?.committedAt ?? null, needs: own?.needs ?? {} }, said.version);
@@ -282,38 +265,30 @@ export class DeltaLog {
   }
 
   async #actionsOfCheckpoint(): Promise<{ readonly version: number; readonly text: string } | null> {
-    const checkpoint = await lastCheckpoint(this.#logFolder);
+    const checkpoint = await lastCheckpoint(this.#entries.folder);
     if (checkpoint === null) return null;
     return { version: checkpoint.version, text: await this.#checkpoints.readCheckpoint(checkpoint.path) };
   }
 
-  /** Applies the versions that follow: at least to `known`, at most to `upTo`. The log ends where the next two are missing. */
-  async #replayInto(state: TableState, known: number, upTo = Number.POSITIVE_INFINITY): Promise<void> {
+  /**
+   * Applies the versions that follow: at least to `known`, at most to `upTo`. The log ends where the next two are missing. False, and the
+   * state is of no use, where a version that it began with has been replaced since. One that is read here has been replaced before: what
+   * is damaged cannot be read.
+   */
+  async #replayInto(state: TableState, known: number, upTo = Number.POSITIVE_INFINITY): Promise<boolean> {
+    const begin = state.version;
     let turn = performance.now();
     while (state.version < upTo) {
-      let entry = this.#readNow(state.version + 1);
-      if (entry === null) {
-        const isEnd = state.version >= known && !existsSync(this.pathOf(state.version + 2));
-        if (isEnd) return;
-        entry = await this.#readLater(state.version + 1);
-      }
-      state.apply(entry, this.pathOf(state.version + 1));
+      const next = state.version + 1;
+      const entry = this.#entries.readNow(next) ?? (await this.#entries.readLater(next, known));
+      if (entry === null) return true;
+      if (entry.rebuilt.some((version) => version <= begin)) return false;
+      state.apply(entry, this.pathOf(next));
       if (performance.now() - turn < longestTurn) continue;
       await setImmediate();
       turn = performance.now();
     }
-  }
-
-  /** A second look at an entry that must be there: a file system of a network may hide for a moment what another machine has written. */
-  async #readLater(version: number): Promise<DeltaActions> {
-    await this.highestVersion(); // makes it ask for the names
-    const entry = await this.read(version);
-    if (entry === null) throw this.#missing(version);
-    return entry;
-  }
-
-  #missing(version: number): MarqueError {
-    return new MarqueError('STORE_DAMAGED', `the log entry ${show(this.pathOf(version), 300)} is missing`);
+    return true;
   }
 
   /** One job after another: what has been read so far is shared. */
@@ -322,10 +297,4 @@ export class DeltaLog {
     this.#turn = turn.catch(() => undefined);
     return await turn;
   }
-}
-
-/** For an entry that is not there; throws where it is, and cannot be read. */
-function nothing(path: string, error: unknown): null {
-  if (hasCode(error, 'ENOENT', 'ENOTDIR')) return null;
-  throw unreadable(path, error);
 }

@@ -15,13 +15,16 @@ import { freeSlug } from './free-slug.ts';
 import { type Estate, eventColumns, eventsIn, inherit, type LiveRun, liveRunsOf } from './heir.ts';
 import type { DuckDBLimits } from './limits.ts';
 import type { Lock } from './lock.ts';
-import { currentOwner } from './owner.ts';
+import { currentOwner, isProvenDead } from './owner.ts';
 import type { Mortal } from './reopening.ts';
 import type { Spills } from './spills.ts';
 import { unwritable } from './unwritable.ts';
 
 /** A write-ahead log beyond this size goes into the file itself. It is the size at which DuckDB would do so unasked. */
 const longLog = 16 * 2 ** 20;
+
+/** A file that an older version made does not say which runs have begun in it. */
+const addBegins = 'ALTER TABLE raw.claims ADD COLUMN IF NOT EXISTS begins BOOLEAN';
 
 /**
  * A `.duckdb` file that is open and locked. It holds the tables of `sql/schema.sql` and `sql/ledger.sql`, and the views. Beside it, a
@@ -112,7 +115,8 @@ export class DuckDBFile implements Mortal {
       );
       const { uuid, flow } = request;
       const { host, pid } = currentOwner();
-      await run('INSERT INTO raw.claims VALUES ($1, $2, $3, $4, $5, $6, $7)', [
+      await run(addBegins);
+      await run('INSERT INTO raw.claims VALUES ($1, $2, $3, $4, $5, $6, $7, $8)', [
         BigInt(next),
         free,
         uuid,
@@ -120,11 +124,21 @@ export class DuckDBFile implements Mortal {
         host,
         BigInt(pid),
         new Date(),
+        request.begins === true,
       ]);
       return { counts: await countBatches(run), number: next, slug: free };
     });
     await this.#acknowledged.write(counts);
     return { number, slug, release: () => Promise.resolve() };
+  }
+
+  /** Whoever has the file locked has it alone: a claim of this uuid is nobody else's. */
+  async reclaim({ uuid }: ClaimRequest, mayBe: (number: number) => boolean): Promise<Claim | null> {
+    const text = 'SELECT number, slug FROM raw.claims WHERE uuid = $1 ORDER BY number';
+    const { values } = await this.#explained(this.#writer.run(text, [uuid]));
+    const [numbers = [], slugs = []] = values as [number[]?, string[]?];
+    const row = numbers.findIndex(mayBe);
+    return row === -1 ? null : { number: numbers[row] as number, slug: slugs[row] as string, release: () => Promise.resolve() };
   }
 
   /**
@@ -185,19 +199,51 @@ export class DuckDBFile implements Mortal {
       write: (batch) => this.store(batch),
       liveRuns: () => this.#liveRuns(),
       diedAt: async (run) => (own.has(run.number) ? null : await this.#lastSeen(run)),
+      overRuns: () => this.#overRuns(own),
     };
   }
 
   /** A file that an older version made has that one's views, for whoever opens it with another program. */
   async #renewViews(): Promise<void> {
-    const { rowCount } = await this.#writer.run(`SELECT 1 FROM duckdb_views() WHERE NOT internal AND view_name = 'live_logs'`);
+    await this.#writer.run(addBegins);
+    const { rowCount } = await this.#writer.run(
+      `SELECT 1 FROM duckdb_views() WHERE NOT internal AND view_name = 'runs' AND sql LIKE '%merging%'`,
+    );
     if (rowCount > 0) return;
     await this.#writer.script(viewsSql());
     await this.#writer.run('CHECKPOINT');
   }
 
   async #liveRuns(): Promise<readonly LiveRun[]> {
-    return liveRunsOf(eventsIn(await this.#writer.run(`SELECT ${eventColumns} FROM raw.runs`)));
+    const events = eventsIn(await this.#writer.run(`SELECT ${eventColumns} FROM raw.runs`));
+    const silent = await this.#writer.run(
+      `SELECT number, uuid, slug, flow, epoch_ms(claimed_at)
+      FROM raw.claims ANTI JOIN raw.runs ON number = run_number WHERE begins`,
+    );
+    const [numbers, uuids, slugs, flows, times] = silent.values as [number[], string[], string[], string[], number[]];
+    const claimed = Array.from({ length: silent.rowCount }, (_, row): LiveRun => {
+      return {
+        number: numbers[row] as number,
+        uuid: uuids[row] as string,
+        slug: slugs[row] as string,
+        flow: flows[row] as string,
+        startedAt: times[row] as number,
+        starts: 0,
+      };
+    });
+    return [...liveRunsOf(events), ...claimed];
+  }
+
+  /** A process that has closed the file may still hold rows of its runs, until it ends. */
+  async #overRuns(own: ReadonlySet<number>): Promise<ReadonlySet<string>> {
+    const { values, rowCount } = await this.#writer.run('SELECT number, uuid, host, pid FROM raw.claims');
+    const [numbers, uuids, hosts, pids] = values as [number[], string[], string[], number[]];
+    const over = new Set<string>();
+    for (let row = 0; row < rowCount; row++) {
+      const owner = { ...currentOwner(), host: hosts[row] as string, pid: pids[row] as number, processStartedAt: null };
+      if (!own.has(numbers[row] as number) && isProvenDead(owner)) over.add(uuids[row] as string);
+    }
+    return over;
   }
 
   /** The latest time that the rows of a run tell, in epoch milliseconds. */

@@ -1,6 +1,7 @@
 import { MarqueError, show } from '../error.ts';
 import { Queue } from '../queue.ts';
-import type { Batch, Claim, ClaimRequest, ParkedBatch, Snapshot, Store, UnwrittenBatch } from '../store.ts';
+import type { Mark } from '../recorder.ts';
+import type { Batch, BatchId, Claim, ClaimRequest, ParkedBatch, Snapshot, Store, UnwrittenBatch } from '../store.ts';
 import { Anchor } from './anchor.ts';
 import { DuckDBFile } from './duckdb-file.ts';
 import type { DuckDBLimits } from './limits.ts';
@@ -40,15 +41,14 @@ export class DuckDBStore implements Store {
   async claim(request: ClaimRequest): Promise<Claim> {
     return await this.#change(async (file) => {
       this.#spillsOf(file);
-      const claim = await file.claim(request);
-      this.#own.add(claim.number);
-      return {
-        ...claim,
-        release: () => {
-          this.#own.delete(claim.number);
-          return claim.release();
-        },
-      };
+      return this.#hold(await file.claim(request));
+    });
+  }
+
+  async reclaim(request: ClaimRequest, mayBe: (number: number) => boolean): Promise<Claim | null> {
+    return await this.#change(async (file) => {
+      const claim = await file.reclaim(request, mayBe);
+      return claim === null ? null : this.#hold(claim);
     });
   }
 
@@ -73,8 +73,8 @@ export class DuckDBStore implements Store {
     this.#spills?.writeSync(batches);
   }
 
-  park({ id, rows }: UnwrittenBatch): ParkedBatch | null {
-    return 'read' in rows || this.#spills === null ? null : this.#spills.parkSync(id, rows);
+  park(id: BatchId, mark: Mark): ParkedBatch | null {
+    return this.#spills?.parkSync(id, mark) ?? null;
   }
 
   async close(): Promise<void> {
@@ -82,6 +82,17 @@ export class DuckDBStore implements Store {
     await this.#changes.drain();
     await this.#reads.drain();
     await this.#file.close();
+  }
+
+  #hold(claim: Claim): Claim {
+    this.#own.add(claim.number);
+    return {
+      ...claim,
+      release: () => {
+        this.#own.delete(claim.number);
+        return claim.release();
+      },
+    };
   }
 
   /** One change after another. A log that has grown long is shortened between two of them: nobody waits for that or hears of it. */

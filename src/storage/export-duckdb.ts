@@ -46,6 +46,7 @@ async function fill(source: ExportSource, path: string, options: ExportOptions):
   try {
     const destination = {
       claim: store.claim.bind(store),
+      reclaim: store.reclaim.bind(store),
       write: store.write.bind(store),
       snapshot: () => store.snapshot([]),
     };

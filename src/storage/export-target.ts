@@ -1,4 +1,4 @@
-import { realpath, stat } from 'node:fs/promises';
+import { lstat, realpath, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve, sep } from 'node:path';
 import { MarqueError, messageOf, show } from '../error.ts';
 import { hasCode, makeFolder } from './files.ts';
@@ -49,15 +49,18 @@ export async function exportPath(given: unknown, overwrite: boolean, store: stri
   await makeFolder(folder);
   const path = join(await realpath(folder), basename(resolve(given)));
   if (store !== undefined && (await isWithin(path, store))) throw intoStore(given, store);
-  const found = await stat(path).catch((error: unknown) => {
-    if (hasCode(error, 'ENOENT')) return null;
-    throw refused(given, messageOf(error), error);
+  const found = await stat(path).catch(async (error: unknown) => {
+    if (!hasCode(error, 'ENOENT')) throw refused(given, messageOf(error), error);
+    const link = overwrite ? null : await lstat(path).catch(() => null);
+    if (link !== null) throw refused(given, `there is a link already, to nothing. ${wayOut}`);
+    return null;
   });
   if (found !== null && !found.isFile()) throw refused(given, 'something else than a file has that name');
-  if (found !== null && !overwrite)
-    throw refused(given, 'there is a file already. Choose another name, or say { overwrite: true }');
+  if (found !== null && !overwrite) throw refused(given, `there is a file already. ${wayOut}`);
   return path;
 }
+
+const wayOut = 'Choose another name, or say { overwrite: true }';
 
 /** Before any folder is made: one inside the store would be taken for a part of it. */
 async function refuseStore(given: string, folder: string, store: string | undefined): Promise<void> {

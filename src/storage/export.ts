@@ -2,12 +2,11 @@ import { rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { Database } from '../duckdb.ts';
 import { MarqueError, show } from '../error.ts';
-import { portableColumns } from '../portable.ts';
 import type { SqlQuery } from '../sql-query.ts';
 import type { Snapshot, Staged, Statement } from '../store.ts';
 import { checkRunChoice, chosenRuns, type RunChoice } from './chosen-runs.ts';
 import { type ExportedView, exportedViews, wholeScopes, wholeView } from './export-columns.ts';
-import { bytesOf, type Stage, writeStage } from './export-files.ts';
+import { bytesOf, writeStage } from './export-files.ts';
 import { type ExportFormat, exportPath, formatOf } from './export-target.ts';
 import { publish, publishIfAbsent, temporaryBeside } from './files.ts';
 import type { DuckDBLimits } from './limits.ts';
@@ -72,6 +71,8 @@ export async function exportStore(source: ExportSource, given: string, options: 
 }
 
 function checkOptions(options: ExportOptions): void {
+  if (typeof options !== 'object' || options === null)
+    throw new MarqueError('OPTION_INVALID', `the options of an export are ${show(options)}: give an object, or leave them out`);
   checkRunChoice(options);
   const { table, query, runs, flow } = options;
   if (table !== undefined && !exportedViews.includes(table))
@@ -85,13 +86,8 @@ async function writeRows(source: ExportSource, temporary: string, format: Export
   const snapshot = await source.snapshot();
   const parts: Staged[] = [];
   try {
-    const statements = await statementsOf(snapshot, options);
-    const types = await snapshot.select(limited(statements[0] as Statement));
-    const { select, columns } = portableColumns(types.columns);
-    for (const { text, values } of statements) {
-      parts.push(await snapshot.stage({ text: `SELECT ${select} FROM (${withoutEnd(text)}\n)`, values }));
-    }
-    await writeParts(source.limits, { columns, parts }, temporary, format);
+    for (const statement of await statementsOf(snapshot, options)) parts.push(await snapshot.stage(statement));
+    await writeParts(source.limits, parts, temporary, format);
     return parts.reduce((sum, part) => sum + part.rows, 0);
   } finally {
     await snapshot.release();
@@ -108,23 +104,19 @@ async function statementsOf(snapshot: Snapshot, options: ExportOptions): Promise
   return (windows.length === 0 ? [{ first: 0, last: 0 }] : windows).map((window) => wholeScopes(window, runs));
 }
 
-async function writeParts(limits: DuckDBLimits, stage: Stage, temporary: string, format: ExportFormat): Promise<void> {
-  const folders = [...stage.parts.map((part) => part.path), temporary].map(dirname);
+async function writeParts(
+  limits: DuckDBLimits,
+  parts: readonly Staged[],
+  temporary: string,
+  format: ExportFormat,
+): Promise<void> {
+  const folders = [...parts.map((part) => part.path), temporary].map(dirname);
   const database = await Database.open({ ...limits, allowed: [...new Set([...folders, ...folders.map(patternOf)])] });
   try {
-    await writeStage(await database.connect(), stage, temporary, format);
+    await writeStage(await database.connect(), parts, temporary, format);
   } finally {
     await database.close();
   }
-}
-
-function limited({ text, values }: Statement): Statement {
-  return { text: `SELECT * FROM (${withoutEnd(text)}\n) LIMIT 0`, values };
-}
-
-/** The line break after it ends a comment; a semicolon would end the statement. */
-function withoutEnd(text: string): string {
-  return text.replace(/[;\s]+$/, '');
 }
 
 /** What DuckDB or the system could not write, as STORE_UNWRITABLE. */

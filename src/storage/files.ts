@@ -62,8 +62,7 @@ export async function makeFolder(path: string): Promise<void> {
 
 /** Makes the names in a folder durable: what was created, renamed or removed there. */
 export async function syncFolder(folder: string): Promise<void> {
-  if (process.platform === 'win32') return; // folders cannot be opened there; NTFS journals its names
-  await writing(folder, () => syncFile(folder));
+  await writing(folder, () => syncNames(folder));
 }
 
 /** Removes a file; nothing happens where it has gone. Durable with its folder. */
@@ -139,7 +138,7 @@ async function makeEntry(path: string): Promise<boolean> {
     if ((await stat(path)).isDirectory()) return true;
     throw new MarqueError('STORE_PATH', `${show(path, 300)} is a file, and a folder is needed there`, { cause: error });
   }
-  await syncFolder(dirname(path));
+  await syncNames(dirname(path));
   return true;
 }
 
@@ -159,6 +158,11 @@ async function writeAndSync(path: string, content: Content): Promise<void> {
   }
 }
 
+async function syncNames(folder: string): Promise<void> {
+  if (process.platform === 'win32') return; // folders cannot be opened there; NTFS journals its names
+  await syncFile(folder);
+}
+
 async function syncFile(path: string): Promise<void> {
   const file = await open(path, 'r');
   try {
@@ -175,7 +179,7 @@ async function renameAndSync(temporary: string, path: string): Promise<void> {
     await rm(temporary, { force: true }).catch(() => undefined);
     throw error;
   }
-  await syncFolder(dirname(path));
+  await syncNames(dirname(path));
 }
 
 async function linkAndSync(temporary: string, path: string): Promise<boolean> {
@@ -187,6 +191,6 @@ async function linkAndSync(temporary: string, path: string): Promise<boolean> {
   } finally {
     await rm(temporary, { force: true }).catch(() => undefined);
   }
-  await syncFolder(dirname(path));
+  await syncNames(dirname(path));
   return true;
 }

@@ -1,10 +1,10 @@
 import { MarqueError, messageOf, show } from '../error.ts';
 import type { Row } from '../schema.ts';
 import type { Batch, Result } from '../store.ts';
-import { lockFile } from './lock.ts';
+import { isLockPassing, lockFile } from './lock.ts';
 import { batchOfRows } from './row-batch.ts';
 import { UnusableSpill } from './spill.ts';
-import { type SpillFile, type Spills, warn, warnOfSpill } from './spills.ts';
+import { type ParkedFile, type SpillFile, type Spills, warn, warnOfSpill } from './spills.ts';
 
 /** A run that has begun, or gone on, and not ended since, as far as the store says. */
 export interface LiveRun {
@@ -14,7 +14,7 @@ export interface LiveRun {
   readonly flow: string;
   /** Its latest start, in epoch milliseconds. */
   readonly startedAt: number;
-  /** How often it was started or resumed. */
+  /** How often it was started or resumed; 0 where nothing but its claim tells of it. */
   readonly starts: number;
 }
 
@@ -61,16 +61,21 @@ export interface Estate {
   readonly spills: Spills;
   /** Stores a batch; nothing happens where it has been stored before. */
   write(batch: Batch): Promise<void>;
+  /** Runs that were claimed and have said nothing since are among them. */
   liveRuns(): Promise<readonly LiveRun[]>;
+  /** Whether a run has been deleted: nothing of it is stored any more. Where it is missing, none ever is. */
+  isDeleted?(uuid: string): Promise<boolean>;
   /** When a run whose process has certainly ended was last heard of, in epoch milliseconds; null where it may go on. */
   diedAt(run: LiveRun): Promise<number | null>;
+  /** The uuids of the runs that certainly have nobody any more who writes to them. */
+  overRuns(): Promise<ReadonlySet<string>>;
 }
 
 /**
  * Settles what writers that died have left in a store: stores the batches that they spilled, then records `aborted` for runs that can
- * never end any more. One process does so at a time; a second one leaves it to the first. It never rejects: the store is as usable as
- * before, and who comes next tries again. A warning tells of what was found and could not be stored; what keeps from looking meets the
- * write that follows as well, which says so.
+ * never end any more, and removes what was parked by them. One process does so at a time; a second one leaves it to the first. It never
+ * rejects: the store is as usable as before, and who comes next tries again. A warning tells of what was found and could not be stored;
+ * what keeps from looking meets the write that follows as well, which says so.
  */
 export async function inherit(estate: Estate): Promise<void> {
   const { folder } = estate.spills;
@@ -79,16 +84,20 @@ export async function inherit(estate: Estate): Promise<void> {
     if ((await estate.spills.list()).length > 0) found = `what earlier processes left in ${show(folder, 300)}`;
     else if ((await deadRuns(estate)).length > 0)
       found = `the end of runs whose processes have died, beside ${show(folder, 300)},`;
-    if (found === null) return;
+    const parked = await parkedByDead(estate);
+    if (found === null && parked.length === 0) return;
     const lock = await lockFile(folder);
     try {
       await storeSpills(estate);
       await recordAborted(estate);
+      if (parked.length > 0) await estate.spills.remove(parked);
     } finally {
       await lock.release();
     }
   } catch (error) {
-    if (found === null || (error instanceof MarqueError && error.code === 'STORE_LOCKED')) return;
+    if (found === null) return;
+    // Another heir who is seen to live settles it.
+    if (error instanceof MarqueError && error.code === 'STORE_LOCKED' && (await isLockPassing(folder))) return;
     warn(`${found} could not be stored, to be tried again by the next: ${messageOf(error)}`);
   }
 }
@@ -102,6 +111,10 @@ async function storeSpills(estate: Estate): Promise<void> {
   const writers = new Map<string, SpillFile[]>();
   for (const file of await spills.list()) writers.set(file.writer, [...(writers.get(file.writer) ?? []), file]);
   for (const files of writers.values()) {
+    if ((await estate.isDeleted?.((files[0] as SpillFile).uuid)) === true) {
+      await spills.remove(files);
+      continue;
+    }
     let stored = 0;
     for (; stored < files.length; stored++) {
       const file = files[stored] as SpillFile;
@@ -121,25 +134,39 @@ async function storeSpills(estate: Estate): Promise<void> {
   }
 }
 
-/** Runs whose spills are still there wait for whoever can read them: they may say how the run ended. */
+/**
+ * Runs whose spills are still there wait for whoever can read them: they may say how the run ended. Both spills and events are looked at
+ * again once the processes are known to be dead: what they say last, they say at their end.
+ */
 async function recordAborted(estate: Estate): Promise<void> {
+  const dead = await deadRuns(estate);
+  if (dead.length === 0) return;
   const waiting = new Set((await estate.spills.list()).map(({ uuid }) => uuid));
-  for (const { run, diedAt } of await deadRuns(estate)) {
-    if (waiting.has(run.uuid)) continue;
-    const { number, uuid, slug, flow, startedAt, starts } = run;
-    const happenedAt = Math.max(diedAt, startedAt); // its claim was made, and perhaps last touched, before it started
-    const { tables } = await batchOfRows({
-      runs: [{ run_number: number, uuid, slug, flow, event: 'aborted', happened_at: happenedAt }],
-    });
-    await estate.write({ id: { writer: `${uuid}-aborted/0`, number: starts }, tables }); // the same id whoever does it
+  const live = new Map((await estate.liveRuns()).map((run) => [run.uuid, run]));
+  for (const { uuid, diedAt } of dead) {
+    const run = live.get(uuid);
+    if (run === undefined || waiting.has(uuid)) continue;
+    const { number, slug, flow, startedAt, starts } = run;
+    const event = { run_number: number, uuid, slug, flow };
+    const started = { ...event, event: 'started', happened_at: startedAt, details: '{}' };
+    const aborted = { ...event, event: 'aborted', happened_at: Math.max(diedAt, startedAt) }; // its claim may have been touched before it started
+    const { tables } = await batchOfRows({ runs: starts === 0 ? [started, aborted] : [aborted] });
+    await estate.write({ id: { writer: `${uuid}-aborted/0`, number: Math.max(starts, 1) }, tables }); // the same id whoever does it
   }
 }
 
-async function deadRuns(estate: Estate): Promise<readonly { readonly run: LiveRun; readonly diedAt: number }[]> {
-  const dead: { run: LiveRun; diedAt: number }[] = [];
+async function parkedByDead(estate: Estate): Promise<readonly ParkedFile[]> {
+  const parked = await estate.spills.parked();
+  if (parked.length === 0) return parked;
+  const over = await estate.overRuns();
+  return parked.filter(({ uuid }) => over.has(uuid));
+}
+
+async function deadRuns(estate: Estate): Promise<readonly { readonly uuid: string; readonly diedAt: number }[]> {
+  const dead: { uuid: string; diedAt: number }[] = [];
   for (const run of await estate.liveRuns()) {
     const diedAt = await estate.diedAt(run);
-    if (diedAt !== null) dead.push({ run, diedAt });
+    if (diedAt !== null) dead.push({ uuid: run.uuid, diedAt });
   }
   return dead;
 }

@@ -5,13 +5,14 @@ import { MarqueError, messageOf, show } from '../error.ts';
 import { nearestName } from '../name.ts';
 import type { Row } from '../schema.ts';
 import { sidOf } from '../sid.ts';
-import { beginRun, bringIn, type Destination, type Incoming, knownRuns, type Place, whySkipped } from './bring-in.ts';
+import { Arrivals, type Destination, type Incoming, type Place } from './bring-in.ts';
 import { exactJson } from './exact-json.ts';
 import type { DuckDBLimits } from './limits.ts';
 import type { MergeResult } from './merge.ts';
 import { openPythonJson } from './python-json.ts';
 import { openPythonParquet } from './python-parquet.ts';
-import { type PythonRun, type PythonScope, type PythonStore, splitPythonId } from './python-scope.ts';
+import { identify } from './python-identity.ts';
+import { type Loss, type PythonRun, type PythonScope, type PythonStore, splitPythonId } from './python-scope.ts';
 import type { TableRowLists } from './row-batch.ts';
 import { storePath } from './store-path.ts';
 
@@ -37,20 +38,24 @@ export async function importPython(destination: Destination, given: string, limi
   const store = await openStore(given, limits);
   const lost = new Lost();
   try {
-    for (const id of store.strangeIds) lost.add(id, 'the scope', 'its id is not flow.step.run.path');
-    const known = await knownRuns(destination);
+    for (const id of store.strangeIds) lost.add(id, { what: 'the scope', why: 'its id is not flow.step.run.path' });
+    const arrivals = await Arrivals.into(destination);
     const merged: { from: string; run: string }[] = [];
     const skipped: { run: string; why: string }[] = [];
-    for (const run of store.runs) {
-      const why = whySkipped(known.get(run.uuid));
-      if (why !== null) {
-        skipped.push({ run: run.run, why });
-        continue;
+    try {
+      for (const run of store.runs) {
+        const { uuid, why } = await identify(run, arrivals, destination);
+        if (why !== null) {
+          skipped.push({ run: run.run, why });
+          continue;
+        }
+        const incoming = incomingOf(run, uuid, given, lost);
+        const place = await arrivals.begin(incoming);
+        await arrivals.complete(incoming, place);
+        merged.push({ from: run.run, run: place.slug });
       }
-      const incoming = incomingOf(run, given, lost);
-      const place = await beginRun(destination, incoming, known);
-      await bringIn(destination, incoming, place);
-      merged.push({ from: run.run, run: place.slug });
+    } finally {
+      await arrivals.end();
     }
     const notes = ['whether a run failed is not recorded there: each counts as finished', ...store.notes];
     return { merged, skipped, lost: lost.first, lostCount: lost.count, notes };
@@ -73,15 +78,16 @@ async function openStore(given: string, limits: DuckDBLimits): Promise<PythonSto
   throw new MarqueError('STORE_PATH', `${show(path, 300)} is a JsonStorage of this library: open it and use merge`);
 }
 
-function incomingOf(run: PythonRun, store: string, lost: Lost): Incoming {
+function incomingOf(run: PythonRun, uuid: string, store: string, lost: Lost): Incoming {
   const flow = nearestName('flow', run.flow);
   const origin = { slug: run.run, flow: run.flow, store, package: 'marque for Python' };
   return {
-    uuid: run.uuid,
+    uuid,
     flow,
     slug: nearestName('run', run.run),
     startedAt: run.startedAt,
     origin,
+    content: run.content,
     events: [
       { event: 'started', happened_at: run.startedAt, details: '{"params":{}}' },
       { event: 'ended', happened_at: Math.ceil(run.endedAt), details: '{"state":"finished","error":null}' },
@@ -118,14 +124,26 @@ class PieceRows {
     const { id, error, tags, artifacts } = scope;
     const { step, path } = splitPythonId(id) as { step: string; path: string };
     const owner = { sid: sidOf(place.number, ordinal), flow: place.flow, run: place.slug, step: nearestName('step', step) };
-    for (const [seq, { content, value }] of tags.entries()) this.lists.tags.push({ ...owner, seq, content, value });
+    const kept = (what: string, text: string): string => {
+      if (!text.isWellFormed()) lost.add(id, { what, why: 'it has half of a surrogate pair, which is U+FFFD here' });
+      return text.toWellFormed();
+    };
+    for (const loss of scope.lost) lost.add(id, loss);
+    for (const [seq, { content, value }] of tags.entries())
+      this.lists.tags.push({ ...owner, seq, content: kept(`tag ${show(content)}`, content), value });
+    const last = new Map(artifacts.map(({ name }, index) => [name.toWellFormed(), index]));
     for (const [seq, { name, json }] of artifacts.entries()) {
+      const what = `artifact ${show(name)}`;
       try {
-        this.lists.artifacts.push({ ...owner, seq, name, ...encode(`artifact ${show(name)}`, exactJson(json)) });
+        if (name === '') throw new Error('its name is empty');
+        if (last.get(name.toWellFormed()) !== seq) throw new Error('a later one of the scope has its name');
+        const encoded = encode(what, exactJson(json));
+        this.lists.artifacts.push({ ...owner, seq, name: kept(`the name of ${what}`, name), ...encoded });
       } catch (reason) {
-        lost.add(id, `artifact ${show(name)}`, messageOf(reason));
+        lost.add(id, { what, why: messageOf(reason) });
       }
     }
+    const stack = error === null ? null : kept('the traceback', error);
     this.lists.scopes.push({
       ...owner,
       path: nearestName('run', path),
@@ -133,8 +151,8 @@ class PieceRows {
       status: error === null ? 'ok' : 'error',
       started_at: scope.startedAt,
       duration_ms: scope.durationMs,
-      error_message: error === null ? null : messageIn(error),
-      error_stack: error,
+      error_message: stack === null ? null : messageIn(stack),
+      error_stack: stack,
     });
     const texts = [error ?? '', ...tags.map((tag) => tag.content), ...artifacts.map((artifact) => artifact.json)];
     this.bytes += texts.reduce((sum, text) => sum + 100 + text.length, 100);
@@ -152,7 +170,7 @@ class Lost {
   readonly first: { id: string; what: string; why: string }[] = [];
   count = 0;
 
-  add(id: string, what: string, why: string): void {
-    if (this.count++ < mostLost) this.first.push({ id, what, why });
+  add(id: string, loss: Loss): void {
+    if (this.count++ < mostLost) this.first.push({ id, ...loss });
   }
 }

@@ -1,10 +1,10 @@
 import { join } from 'node:path';
 import { show } from '../error.ts';
-import { rowsIn } from '../recorder.ts';
+import { type Mark, rowsIn } from '../recorder.ts';
 import type { Row } from '../schema.ts';
 import { ordinalOf, runNumberOf } from '../sid.ts';
 import type { Batch, BatchId, Claim, ClaimRequest, ParkedBatch, Snapshot, Store, UnwrittenBatch } from '../store.ts';
-import { claimRun, diedAt, lapsedRuns } from './claims.ts';
+import { claimRun, diedAt, lapsedRuns, overRuns, reclaimRun, silentRuns } from './claims.ts';
 import { makeFolder, putIfAbsent, writeWhole } from './files.ts';
 import { type Estate, inherit, liveRunOf } from './heir.ts';
 import { JsonFolder, scopePath } from './json-folder.ts';
@@ -56,6 +56,13 @@ export class JsonStore implements Store {
     return claim;
   }
 
+  async reclaim(request: ClaimRequest, mayBe: (number: number) => boolean): Promise<Claim | null> {
+    await this.#folder.open(true);
+    const claim = await reclaimRun(this.#claims, request, mayBe);
+    if (claim !== null) this.#numbers.set(request.uuid, claim.number);
+    return claim;
+  }
+
   /** Batches of several writers are written one after another. */
   async write(batch: Batch): Promise<void> {
     const writing = this.#last.then(() => this.#writeAsHeir(batch));
@@ -86,8 +93,8 @@ export class JsonStore implements Store {
     this.#spills.writeSync([...(rowsIn(ahead) === 0 ? [] : [{ id: { writer, number: number - 1 }, rows: ahead }]), ...unwritten]);
   }
 
-  park({ id, rows }: UnwrittenBatch): ParkedBatch | null {
-    return 'read' in rows ? rows : this.#spills.parkSync(id, rows);
+  park(id: BatchId, mark: Mark): ParkedBatch {
+    return this.#spills.parkSync(id, mark);
   }
 
   async close(): Promise<void> {
@@ -103,8 +110,13 @@ export class JsonStore implements Store {
     return {
       spills: this.#spills,
       write: (batch) => this.#write(batch),
-      liveRuns: async () => (await this.#folder.runs()).flatMap(({ events }) => liveRunOf(events) ?? []),
+      liveRuns: async () => {
+        const runs = (await this.#folder.runs()).filter(({ events }) => events.length > 0);
+        const silent = await silentRuns(this.#claims, new Set(runs.map(({ number }) => number)));
+        return [...runs.flatMap(({ events }) => liveRunOf(events) ?? []), ...silent];
+      },
       diedAt: ({ number, uuid }) => diedAt(this.#claims, number, uuid),
+      overRuns: () => overRuns(this.#claims),
     };
   }
 

@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
-import { readFile, realpath, readlink, rename, rm } from 'node:fs/promises';
+import { readFile, realpath, readlink, rename } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { MarqueError, show } from '../error.ts';
-import { hasCode, putIfAbsent, syncFolder } from './files.ts';
-import { currentOwner, isProvenDead, type Owner } from './owner.ts';
+import { hasCode, putIfAbsent, remove, syncFolder, writing } from './files.ts';
+import { currentOwner, isNeighbour, isProvenDead, isSeenAlive, type Owner } from './owner.ts';
 
 /** A lock that is held. It dies with its process: the next one who asks finds out and takes it over. */
 export interface Lock {
@@ -46,15 +46,26 @@ export async function lockFile(file: string): Promise<Lock> {
     if (!(await putIfAbsent(own, `${JSON.stringify(holder, null, 2)}\n`))) continue; // somebody was faster: see who
     // Somebody may have completed a takeover since the chain was read: then ours hangs on a link that is no longer there.
     if ((await chainFrom(path)).at(-1)?.holder.id !== holder.id) {
-      await rm(own, { force: true });
+      await remove(own);
       continue;
     }
     if (own !== path) {
-      await rename(own, path);
-      for (const link of chain.slice(1)) await rm(link.path, { force: true });
+      await writing(path, () => rename(own, path));
+      for (const link of chain.slice(1)) await remove(link.path);
       await syncFolder(dirname(path));
     }
     return { release: () => unlock(path, holder) };
+  }
+}
+
+/** Whether the lock of a file is free or held by a process that is seen to live: neither stays so for ever. False where it cannot be read. */
+export async function isLockPassing(file: string): Promise<boolean> {
+  try {
+    const last = (await chainFrom(`${file}.lock`)).at(-1);
+    return last === undefined || isSeenAlive(last.holder);
+  } catch (error) {
+    if (error instanceof MarqueError) return false;
+    throw error;
   }
 }
 
@@ -107,18 +118,18 @@ async function readHolder(path: string): Promise<Holder | null> {
 }
 
 async function unlock(path: string, own: Holder): Promise<void> {
-  if ((await readHolder(path))?.id === own.id) await rm(path, { force: true });
+  if ((await readHolder(path))?.id === own.id) await remove(path);
 }
 
-function locked(file: string, path: string, { pid, host, lockedAt }: Holder): MarqueError {
-  const self = currentOwner();
+function locked(file: string, path: string, holder: Holder): MarqueError {
+  const { pid, host, lockedAt } = holder;
   const name = show(file, 300);
   const since = `since ${lockedAt}`;
-  if (host !== self.host) {
+  if (!isNeighbour(holder)) {
     const way = `close it there, or delete ${show(path, 300)} if that process has ended`;
     return new MarqueError('STORE_LOCKED', `${name} is open in process ${pid} on ${show(host)} ${since}: ${way}`);
   }
-  if (pid === self.pid)
+  if (pid === process.pid)
     return new MarqueError(
       'STORE_LOCKED',
       `${name} is already open in this process (${pid}) ${since}: use that storage, or close it first`,

@@ -5,7 +5,7 @@ import type { TableName } from '../schema.ts';
 import { lastCheckpoint, lastCheckpointVersion } from './checkpoint.ts';
 import { type DeltaActions, parseActions } from './delta-actions.ts';
 import type { CheckpointFormat, DeltaLog } from './delta-log.ts';
-import { hasCode } from './files.ts';
+import { namesIn } from './files.ts';
 import { inLanes } from './lanes.ts';
 import { childTables } from './scope-rows.ts';
 import type { Logs } from './parquet-folder.ts';
@@ -53,7 +53,7 @@ export async function auditLogs(
   const runs = await auditLog(logs.runs, format);
   const missing = (scopes: LogAudit) => batchesOnlyIn(runs.state, scopes.state).length > 0;
   let scopes = await auditLog(logs.scopes, format);
-  if (missing(scopes)) scopes = await auditLog(logs.scopes, format, scopes.state.version + 1);
+  if (scopes.faults.length === 0 && missing(scopes)) scopes = await auditLog(logs.scopes, format, scopes.state.version + 1);
   const { needs } = scopes.state.capture();
   const children = await Promise.all(
     childTables.map(async (table) => [table, await auditLog(logs[table], format, needs[table])] as const),
@@ -110,6 +110,7 @@ const nothing: DeltaActions = {
   committedAt: null,
   operation: null,
   needs: {},
+  rebuilt: [],
   isOurs: true,
   isSigned: false,
 };
@@ -118,15 +119,16 @@ const nothing: DeltaActions = {
 async function auditLog(log: DeltaLog, format: Pick<CheckpointFormat, 'readCheckpoint'>, atLeast = 0): Promise<LogAudit> {
   const { table } = log;
   const logFolder = join(log.folder, '_delta_log');
-  const names = await readdir(logFolder).catch((error: unknown) => {
-    if (hasCode(error, 'ENOENT')) return [];
-    throw new MarqueError('STORE_PATH', `${logFolder} cannot be read: ${messageOf(error)}`, { cause: error });
-  });
+  const names = await namesIn(logFolder);
+  const named = await lastCheckpointVersion(logFolder);
+  // Last, so that no checkpoint says more than the versions that are read: others go on writing both.
   const highest = Math.max(0, atLeast, await log.highestVersion(), ...checkpointFiles(names));
   const { entries, faults } = await readEntries(log, highest);
   const read = { table, log, entries, faults };
-  const audit = { ...read, ...(await auditCheckpoints(read, logFolder, names, format)) };
-  const isLastPresent = faults.every(({ version }) => version !== highest);
+  const audit = { ...read, ...(await auditCheckpoints(read, named, names, format)) };
+  // A version that is known to be lost, and is the last or was announced last, may have been that merge.
+  const last = [highest, ...(entries.get(highest)?.rebuilt ?? [])];
+  const isLastPresent = faults.every(({ version }) => !last.includes(version));
   return isLastPresent && (await isMergeLost(audit)) ? await auditLog(log, format, highest + 1) : audit;
 }
 
@@ -182,17 +184,18 @@ async function readEntries(log: DeltaLog, highest: number): Promise<Pick<LogAudi
   return { entries, faults: faults.sort((a, b) => a.version - b.version) };
 }
 
+/** `named` is the version that `_last_checkpoint` named, before the versions were read. */
 async function auditCheckpoints(
   audit: Pick<LogAudit, 'table' | 'log' | 'entries' | 'faults'>,
-  logFolder: string,
+  named: number,
   names: readonly string[],
   format: Pick<CheckpointFormat, 'readCheckpoint'>,
 ): Promise<Pick<LogAudit, 'checkpoint' | 'checkpointFaults' | 'hasCheckpoint' | 'state'>> {
+  const logFolder = join(audit.log.folder, '_delta_log');
   const checkpointFaults: CheckpointFault[] = [];
   const pointer = join(logFolder, '_last_checkpoint');
   if (names.includes('_last_checkpoint') && !(await isJson(pointer)))
     checkpointFaults.push({ file: pointer, what: 'it is no JSON' });
-  const named = await lastCheckpointVersion(logFolder);
   const believed = named === -1 ? null : await lastCheckpoint(logFolder);
   const last = checkpointFiles(names).reduce((a, b) => Math.max(a, b), -1);
   let checkpoint: TableState | null = null;

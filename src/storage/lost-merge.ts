@@ -1,11 +1,11 @@
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { columnsOf, type TableName } from '../schema.ts';
 import { quoteName } from '../quote.ts';
 import type { DeltaActions } from './delta-actions.ts';
-import { isThere } from './files.ts';
 import { patternOf } from './path-pattern.ts';
 import type { SegmentFile } from './segment.ts';
 import { isMergedName } from './segment.ts';
+import { segmentFaults } from './segment-faults.ts';
 import type { SegmentWriter } from './segment-writer.ts';
 
 /** A table of which the version of a merge may be lost. */
@@ -21,7 +21,8 @@ export interface MergedTable {
 
 /**
  * The segments whose rows stand in a merged one as well, by the rows themselves; and merged ones that nobody names although they hold, row
- * for row as many, what segments held that have gone. Where the inputs of a merge are there, it need not have happened.
+ * for row as many, what segments held that have gone, or are not as they were written. Where the inputs of a merge are there, it need not
+ * have happened.
  */
 export async function coveredSegments(
   { table, folder, live, unnamed, entries }: MergedTable,
@@ -29,9 +30,11 @@ export async function coveredSegments(
 ): Promise<{ readonly removed: readonly SegmentFile[]; readonly adopted: readonly SegmentFile[] }> {
   const removed = new Map<string, SegmentFile>();
   const adopted: SegmentFile[] = [];
-  const gone: SegmentFile[] = [];
-  for (const segment of live) if (!(await isThere(join(folder, segment.name)))) gone.push(segment);
-  const merged = live.filter(({ name, rows }) => isMergedName(name) && rows !== 0 && !gone.some((one) => one.name === name));
+  const faults = new Map(
+    (await segmentFaults(dirname(folder), table, live, writer)).map(({ segment, kind }) => [segment.name, kind]),
+  );
+  const gone = live.filter(({ name }) => faults.has(name) && faults.get(name) !== 'unreadable');
+  const merged = live.filter(({ name, rows }) => isMergedName(name) && rows !== 0 && !faults.has(name));
   for (const target of [...merged, ...(gone.length > 0 ? unnamed : [])]) {
     const within = live.filter(
       (one) => one.name !== target.name && one.rows !== 0 && !removed.has(one.name) && isWithin(table, one, target),
@@ -39,7 +42,7 @@ export async function coveredSegments(
     const missing = within.filter((one) => gone.includes(one));
     const contained: SegmentFile[] = [];
     for (const segment of within) {
-      if (!missing.includes(segment) && (await isContained(folder, table, segment, target, writer))) contained.push(segment);
+      if (!faults.has(segment.name) && (await isContained(folder, table, segment, target, writer))) contained.push(segment);
     }
     const left = (target.rows ?? 0) - rowsOf(contained) - rowsOf(inputsOf(target, entries));
     const isMissingHere = missing.length > 0 && rowsOf(missing) === left;

@@ -2,7 +2,7 @@ import { MarqueError } from '../error.ts';
 import type { Row } from '../schema.ts';
 import { ordinalOf, runNumberOf, sidOf } from '../sid.ts';
 import type { Snapshot } from '../store.ts';
-import { beginRun, bringIn, type Destination, type Incoming, type Known, knownRuns, type Place, whySkipped } from './bring-in.ts';
+import { Arrivals, type Destination, type Incoming, type Place } from './bring-in.ts';
 import { chosenRuns, listRuns, type RunChoice, type RunEntry } from './chosen-runs.ts';
 import type { TableRowLists } from './row-batch.ts';
 import { runPieces } from './run-pieces.ts';
@@ -32,40 +32,49 @@ export async function mergeRuns(destination: Destination, source: MergeSource, p
   // A snapshot may see the end of a run that ended while it was taken, and yet not its last scopes. The next one sees them.
   const ended = new Set((await using(source, (snapshot) => chosenRuns(snapshot, plan))).filter(hasEnded).map(({ uuid }) => uuid));
   return await using(source, async (snapshot) => {
-    const merge = new Merge(destination, source.label, snapshot, plan.keepNumbers === true);
-    return await merge.run(await chosenRuns(snapshot, plan), ended, await listRuns(snapshot));
+    const arrivals = await Arrivals.into(destination);
+    try {
+      const merge = new Merge(arrivals, source.label, snapshot, plan.keepNumbers === true);
+      return await merge.run(await chosenRuns(snapshot, plan), ended, await listRuns(snapshot));
+    } finally {
+      await arrivals.end();
+    }
   });
 }
 
+/** Why runs in these states are left where they are. */
+const unended: Readonly<Record<string, string>> = {
+  running: 'it is still running',
+  unknown: 'it may still be running',
+  merging: 'it is there in part only: the merge that brings it has not ended',
+};
+
 function hasEnded({ state }: RunEntry): boolean {
-  return state !== 'running' && state !== 'unknown';
+  return unended[state] === undefined;
 }
 
 class Merge {
-  readonly #destination: Destination;
+  readonly #arrivals: Arrivals;
   readonly #label: string;
   readonly #snapshot: Snapshot;
   readonly #keepNumbers: boolean;
-  #known = new Map<string, Known>();
   /** By their numbers in the source: the runs that are copied, and all there are. */
   readonly #chosen = new Map<number, RunEntry>();
   readonly #all = new Map<number, RunEntry>();
 
-  constructor(destination: Destination, label: string, snapshot: Snapshot, keepNumbers: boolean) {
-    this.#destination = destination;
+  constructor(arrivals: Arrivals, label: string, snapshot: Snapshot, keepNumbers: boolean) {
+    this.#arrivals = arrivals;
     this.#label = label;
     this.#snapshot = snapshot;
     this.#keepNumbers = keepNumbers;
   }
 
   async run(chosen: readonly RunEntry[], ended: ReadonlySet<string>, all: readonly RunEntry[]): Promise<MergeResult> {
-    this.#known = await knownRuns(this.#destination);
     for (const run of all) this.#all.set(run.number, run);
     const skipped: { run: string; why: string }[] = [];
     for (const run of chosen) {
-      const why = whySkipped(this.#known.get(run.uuid));
-      if (!ended.has(run.uuid))
-        skipped.push({ run: run.slug, why: run.state === 'unknown' ? 'it may still be running' : 'it is still running' });
+      const why = this.#arrivals.whySkipped({ uuid: run.uuid, content: null });
+      if (!ended.has(run.uuid)) skipped.push({ run: run.slug, why: unended[run.state] ?? 'it was still running' });
       else if (why !== null) skipped.push({ run: run.slug, why });
       else this.#chosen.set(run.number, run);
     }
@@ -73,14 +82,14 @@ class Merge {
     for (const run of this.#chosen.values()) {
       const incoming = await this.#incoming(run);
       const place = await this.#begin(incoming, run);
-      await bringIn(this.#destination, incoming, place);
+      await this.#arrivals.complete(incoming, place);
       merged.push({ from: run.slug, run: place.slug });
     }
     return { merged, skipped };
   }
 
   async #begin(incoming: Incoming, run: RunEntry): Promise<Place> {
-    const place = await beginRun(this.#destination, incoming, this.#known, this.#keepNumbers ? run.number - 1 : undefined);
+    const place = await this.#arrivals.begin(incoming, this.#keepNumbers ? run.number - 1 : undefined);
     if (this.#keepNumbers && (place.number !== run.number || place.slug !== run.slug)) {
       throw new MarqueError(
         'STORE_DAMAGED',
@@ -111,6 +120,7 @@ class Merge {
       slug,
       startedAt,
       origin: this.#keepNumbers ? null : { slug, number, store: this.#label },
+      content: null,
       events,
       async *pieces(place) {
         const moved = await places(place);
@@ -144,8 +154,8 @@ class Merge {
     const chosen = this.#chosen.get(number);
     if (chosen !== undefined) return this.#keepNumbers ? chosen : await this.#begin(await this.#incoming(chosen), chosen);
     const run = this.#all.get(number);
-    const known = run === undefined ? undefined : this.#known.get(run.uuid);
-    return known === undefined || known.state === 'deleted' ? null : known;
+    const known = run === undefined ? undefined : this.#arrivals.known(run.uuid);
+    return known === undefined || known.state === 'deleted' || known.state === 'dropped' ? null : known;
   }
 }
 

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, readlinkSync } from 'node:fs';
 import { hostname } from 'node:os';
 
 /** Which process holds something, told apart from every other process that had or will have the same pid. */
@@ -9,13 +9,21 @@ export interface Owner {
   readonly pid: number;
   /** Clock ticks from boot to the start of the process, as in `/proc/<pid>/stat`; null where there is no `/proc`. */
   readonly processStartedAt: number | null;
+  /** Linux's name of the namespace that the pid is of: each container counts its processes for itself. Null elsewhere. */
+  readonly pidNamespace: string | null;
 }
 
 let owner: Owner | undefined;
 
 /** This process as an owner. */
 export function currentOwner(): Owner {
-  owner ??= { host: hostname(), bootId: bootId(), pid: process.pid, processStartedAt: startOf('self') };
+  owner ??= {
+    host: hostname(),
+    bootId: bootId(),
+    pid: process.pid,
+    processStartedAt: startOf('self'),
+    pidNamespace: pidNamespace(),
+  };
   return owner;
 }
 
@@ -26,13 +34,14 @@ export function isCurrent(other: Owner): boolean {
 }
 
 /**
- * Whether an owner has certainly ended: only its own host can tell. A process that cannot be looked at counts as alive, so
- * that nothing is ever taken from a live one.
+ * Whether an owner has certainly ended: only its own host can tell, and only where its pid means the same process. A process that cannot
+ * be looked at counts as alive, so that nothing is ever taken from a live one.
  */
 export function isProvenDead(other: Owner): boolean {
   const self = currentOwner();
   if (other.host !== self.host) return false;
   if (other.bootId !== null && self.bootId !== null && other.bootId !== self.bootId) return true;
+  if (!isNeighbour(other)) return false;
   try {
     process.kill(other.pid, 0);
   } catch (error) {
@@ -43,8 +52,27 @@ export function isProvenDead(other: Owner): boolean {
   return startedAt !== null && startedAt !== other.processStartedAt; // the pid has been given to another process
 }
 
+/** Whether a process of this owner is there: the same host can see it. False says nothing where the owner cannot be looked at from here. */
+export function isSeenAlive(other: Owner): boolean {
+  return isNeighbour(other) && !isProvenDead(other);
+}
+
+/** Whether a pid means the same process to an owner as to us: not on another host, and not in another container of this one. */
+export function isNeighbour(other: Owner): boolean {
+  const self = currentOwner();
+  return other.host === self.host && (other.pidNamespace ?? null) === self.pidNamespace; // claims of older versions have none
+}
+
 function bootId(): string | null {
   return contentOf('/proc/sys/kernel/random/boot_id')?.trim() ?? null;
+}
+
+function pidNamespace(): string | null {
+  try {
+    return readlinkSync('/proc/self/ns/pid');
+  } catch {
+    return null;
+  }
 }
 
 function startOf(pid: number | 'self'): number | null {

@@ -3,6 +3,7 @@ import { join, sep } from 'node:path';
 import { MarqueError, messageOf, show } from '../error.ts';
 import { type TableName, tableNames } from '../schema.ts';
 import { lastCheckpointVersion } from './checkpoint.ts';
+import { othersHaveRuns } from './claims.ts';
 import { type CheckpointFormat, DeltaLog } from './delta-log.ts';
 import { hasCode, writeWhole } from './files.ts';
 import { batchOf, emptySegment, isMergedName, type SegmentFile } from './segment.ts';
@@ -13,6 +14,11 @@ export type Logs = Readonly<Record<TableName, DeltaLog>>;
 
 /** What may stand in the root of a store that is still being made. */
 const ours = new Set<string>([...tableNames, '_runs', 'open.sql', 'spill', 'spill.lock', '_damaged']);
+
+/** A lock that a dead heir held has another beside it for a moment, called after it: see `lockFile`. */
+function isOurs(name: string): boolean {
+  return ours.has(name) || name.startsWith('spill.lock.');
+}
 
 /**
  * The absolute path of a store's folder. Raises STORE_PATH for what cannot be one. Nothing is looked up.
@@ -26,7 +32,7 @@ export function folderPath(folder: unknown): string {
 
 export function logsIn(folder: string, checkpoints: Pick<CheckpointFormat, 'readCheckpoint'>): Logs {
   const logs = tableNames.map((table) => [table, new DeltaLog(table, join(folder, table), checkpoints)]);
-  return Object.fromEntries(logs) as unknown as Logs;
+  return Object.fromEntries(logs) as Logs;
 }
 
 /**
@@ -44,7 +50,7 @@ export async function isStore(folder: string, logs: Logs): Promise<boolean> {
     if (await logs.scopes.exists()) return true; // another process has finished it meanwhile, and gone on
     throw lost;
   }
-  for (const name of names) if (!ours.has(name)) throw foreign(folder, name);
+  for (const name of names) if (!isOurs(name)) throw foreign(folder, name);
   for (const table of tableNames) {
     if (existing.has(table) || !names.includes(table)) continue;
     const [other] = (await namesIn(join(folder, table))).filter((name) => name !== '_delta_log' && name !== emptySegment);
@@ -85,6 +91,17 @@ export async function createTables(logs: Logs, writeEmpty: (table: TableName) =>
   for (const table of [...others, 'scopes'] as const) {
     if (!(await logs[table].exists())) await logs[table].create(() => writeEmpty(table));
   }
+}
+
+/**
+ * Raises a store of an older format to ours, so that from then on programs that know only that one refuse it, instead of writing what ours
+ * would take for damaged. One that has a run under way could not end it: then the store stays as it is, to be read and written by both.
+ * `claims` is the folder of the claims. The logs have to be as they are now.
+ */
+export async function upgrade(logs: Logs, claims: string): Promise<void> {
+  const old = Object.values(logs).filter((log) => log.isOld);
+  if (old.length === 0 || (await othersHaveRuns(claims))) return;
+  for (const log of old) await log.upgrade();
 }
 
 /** Writes `open.sql` into a store if it is missing, or was written where the store stood before. */

@@ -8,6 +8,7 @@ import type { Batch, Snapshot } from '../store.ts';
 import { lapsedRuns } from './claims.ts';
 import { damagedSegment } from './damage.ts';
 import { readCheckpoint } from './checkpoint.ts';
+import { openDeletions } from './deletion.ts';
 import { type CheckpointFormat, DeltaLog } from './delta-log.ts';
 import { isThere } from './files.ts';
 import type { DuckDBLimits } from './limits.ts';
@@ -17,6 +18,7 @@ import type { Mortal } from './reopening.ts';
 import { SegmentChecks, type Segments } from './segment-checks.ts';
 import { pinning, SegmentViews } from './segment-views.ts';
 import type { LogState, Segment } from './table-state.ts';
+import { runRangeOf } from './tables.ts';
 
 /** Every table at one version of its log. `scopes` was taken first and `runs` last, so the others hold at least as much. */
 export type LogStates = Readonly<Record<TableName, LogState>>;
@@ -64,15 +66,12 @@ export class ParquetReader implements Pick<CheckpointFormat, 'readCheckpoint'>, 
 
   /**
    * The store at these versions, and those of the unflushed batches that are not in them. A batch counts as unflushed until `scopes`
-   * has it; what its writer has put into other tables by then is left out, or its rows would be seen twice.
+   * has it; what its writer has put into other tables by then is left out, or its rows would be seen twice. Of a run that is deleted, no
+   * scope is there any more, also where its rows have not gone yet.
    *
    * @param damaged why the state of a table is not known; only queries that depend on it fail
    */
-  snapshot(
-    states: LogStates,
-    unflushed: readonly Batch[],
-    damaged: ReadonlyMap<TableName, MarqueError> = new Map(),
-  ): Snapshot {
+  snapshot(states: LogStates, unflushed: readonly Batch[], damaged: ReadonlyMap<TableName, MarqueError> = new Map()): Snapshot {
     const { scopes, runs } = states;
     const waiting = unflushed.filter(({ id }) => !scopes.has(id));
     const pending = this.#pin(waiting);
@@ -82,6 +81,9 @@ export class ParquetReader implements Pick<CheckpointFormat, 'readCheckpoint'>, 
       const all = states[table].segments;
       return table === 'scopes' || table === 'runs' ? all : all.filter(committed);
     };
+    const deleted = openDeletions(runs.segments).filter(
+      (run) => waiting.length > 0 || scopes.segments.some((segment) => mayHoldRun(segment, run)),
+    );
     const segments: Segments = new Map(tableNames.map((table) => [table, segmentsOf(table)]));
     const require = ({ tables }: Extent) => {
       // Which batches count in the others is for `scopes` to say.
@@ -97,7 +99,7 @@ export class ParquetReader implements Pick<CheckpointFormat, 'readCheckpoint'>, 
         await this.#check(needed, signal);
         const isWithoutFiles = [...extent.tables].some((table) => needed.get(table)?.length === 0);
         const example = isWithoutFiles ? [await this.#views.example()] : [];
-        const pinned = pinning((table) => this.#pathsOf(needed, table, example), pending, pendingRuns);
+        const pinned = pinning((table) => this.#pathsOf(needed, table, example), pending, pendingRuns, deleted);
         await this.#views.make(extent, pinned).catch(async (error: unknown) => {
           throw await this.#explain(segments, error);
         });
@@ -170,6 +172,12 @@ export class ParquetReader implements Pick<CheckpointFormat, 'readCheckpoint'>, 
 /** Those segments that can hold something of an extent. */
 function within(extent: Extent, segments: Segments): Segments {
   return new Map(Array.from(segments, ([table, all]) => [table, all.filter(({ stats }) => mayHold(table, stats, extent))]));
+}
+
+function mayHoldRun(segment: Segment, run: number): boolean {
+  if (segment.rows === 0) return false;
+  const range = runRangeOf('scopes', segment);
+  return range === null || (range.first <= run && run <= range.last);
 }
 
 /** The highest number of a run with rows in these segments: -1 where there are none, null where nobody knows. */

@@ -1,28 +1,30 @@
 import { join } from 'node:path';
 import { MarqueError, messageOf, show } from '../error.ts';
 import { rowsOf } from '../record-rows.ts';
+import type { Mark } from '../recorder.ts';
 import type { TableName } from '../schema.ts';
 import { settled } from '../settled.ts';
 import { openSql } from '../sql.ts';
 import type { Batch, BatchId, Claim, ClaimRequest, ParkedBatch, Snapshot, Store, UnwrittenBatch } from '../store.ts';
-import { claimRun, diedAt, lapsedRuns, othersHaveRuns } from './claims.ts';
+import { claimRun, diedAt, lapsedRuns, overRuns, reclaimRun, silentRuns } from './claims.ts';
+import { deletionOf } from './deletion.ts';
 import type { Needs } from './delta-entry.ts';
 import type { CheckpointFormat } from './delta-log.ts';
 import { CurrentStates } from './current-states.ts';
 import { makeFolder } from './files.ts';
-import { type Estate, inherit, liveRunsOf } from './heir.ts';
+import { type Estate, inherit, type LiveRun, liveRunsOf } from './heir.ts';
 import { inLanes } from './lanes.ts';
 import type { DuckDBLimits } from './limits.ts';
 import { MemorySql } from './memory-sql.ts';
 import { mergeRun } from './merge-run.ts';
-import { createTables, folderPath, isStore, keepOpenSql, type Logs, logsIn } from './parquet-folder.ts';
+import { createTables, folderPath, isStore, keepOpenSql, type Logs, logsIn, upgrade } from './parquet-folder.ts';
 import type { ParquetReader } from './parquet-reader.ts';
 import { checkPresent, pastStates } from './past-states.ts';
 import { Reopening } from './reopening.ts';
 import { childTables } from './scope-rows.ts';
 import type { SegmentWriter } from './segment-writer.ts';
 import { Spills, warn } from './spills.ts';
-import type { Tables } from './tables.ts';
+import { lastRunIn, type Tables } from './tables.ts';
 
 /**
  * A store as a folder of Delta Lake tables: immutable Parquet segments, and for each table a log that says which of them count.
@@ -41,6 +43,7 @@ export class ParquetStore implements Store {
   #exists = false;
   readonly #writer = new Reopening<SegmentWriter>();
   #openedWriter: SegmentWriter | null = null;
+  /** Whether an older format was raised, or left for the next writer. */
   #isUpgraded = false;
   readonly #reader = new Reopening<ParquetReader>();
   readonly #spills: Spills;
@@ -63,9 +66,20 @@ export class ParquetStore implements Store {
   async claim(request: ClaimRequest): Promise<Claim> {
     return await this.#use(async () => {
       await this.#logs.scopes.checkPlace();
-      await isStore(this.#folder, this.#logs); // refuses what cannot become one, before anything is put there
-      const claim = await claimRun(this.#claims, request);
+      const isThere = await isStore(this.#folder, this.#logs); // refuses what cannot become one, before anything is put there
+      // Claims may be lost, and two runs of one number would be one: what is read for it, the first flush needs anyway.
+      const last = isThere ? lastRunIn((await this.#states.readable()).states) : 0;
+      const claim = await claimRun(this.#claims, { ...request, after: Math.max(last, request.after ?? 0) });
       this.#mayCreate = true;
+      return claim;
+    });
+  }
+
+  async reclaim(request: ClaimRequest, mayBe: (number: number) => boolean): Promise<Claim | null> {
+    return await this.#use(async () => {
+      await this.#logs.scopes.checkPlace();
+      const claim = await reclaimRun(this.#claims, request, mayBe);
+      this.#mayCreate ||= claim !== null;
       return claim;
     });
   }
@@ -98,7 +112,8 @@ export class ParquetStore implements Store {
       const opening = this.#reader.get(() => this.#openReader()); // while the logs are read
       opening.catch(() => undefined); // whoever waits for it is told
       const { states, damaged } = await this.#states.readable();
-      return (await opening).snapshot(states, [...spilled, ...unflushed], damaged);
+      const left = spilled.filter(({ id }) => !states.runs.has(deletionOf(uuidOf(id))));
+      return (await opening).snapshot(states, [...left, ...unflushed], damaged);
     });
   }
 
@@ -153,8 +168,8 @@ export class ParquetStore implements Store {
     this.#spills.writeSync(batches);
   }
 
-  park({ id, rows }: UnwrittenBatch): ParkedBatch | null {
-    return 'read' in rows ? rows : this.#spills.parkSync(id, rows);
+  park(id: BatchId, mark: Mark): ParkedBatch {
+    return this.#spills.parkSync(id, mark);
   }
 
   async close(): Promise<void> {
@@ -167,7 +182,8 @@ export class ParquetStore implements Store {
     const { id } = batch;
     const writer = await this.#writer.get(() => this.#openWriter());
     const states = await this.#states.refresh(); // where a log is damaged, nothing may take the place of what is missing
-    await this.#upgrade();
+    if (!this.#isUpgraded) await upgrade(this.#logs, this.#claims);
+    this.#isUpgraded = true;
     const tables = (Object.keys(batch.tables) as TableName[]).filter((table) => (batch.tables[table]?.numRows ?? 0) > 0);
     const segments = await writer.write(
       batch,
@@ -190,21 +206,10 @@ export class ParquetStore implements Store {
     if (hasEnded) this.#inBackground(() => this.#mergeRun(id));
   }
 
-  /**
-   * Raises a store of an older format to ours, once for each writer, so that from then on a program that knows only that one refuses it. One
-   * that has a run under way could not end it: the store then stays as it is until the next writer, and ours reads and writes it as well.
-   */
-  async #upgrade(): Promise<void> {
-    if (this.#isUpgraded) return;
-    const old = Object.values(this.#logs).filter((log) => log.isOld);
-    if (old.length > 0 && !(await othersHaveRuns(this.#claims))) for (const log of old) await log.upgrade();
-    this.#isUpgraded = true;
-  }
-
   /** Nobody waits for it but `close`, and no run fails for it. */
-  async #mergeRun({ writer: ended }: BatchId): Promise<void> {
+  async #mergeRun(ended: BatchId): Promise<void> {
     try {
-      await mergeRun(await this.#tables(), ended.slice(0, ended.lastIndexOf('/')));
+      await mergeRun(await this.#tables(), uuidOf(ended));
     } catch (error) {
       warn(`the segments of a run that has ended stay small, until ${this.label} is compacted: ${messageOf(error)}`);
     }
@@ -229,12 +234,28 @@ export class ParquetStore implements Store {
     return {
       spills: this.#spills,
       write: (batch) => this.#write(batch),
-      liveRuns: async () => {
-        const writer = await this.#writer.get(() => this.#openWriter());
-        return liveRunsOf(await writer.openEvents((await this.#logs.runs.refresh()).segments));
+      liveRuns: () => this.#liveRuns(),
+      isDeleted: async (uuid) => {
+        await this.#writer.get(() => this.#openWriter()); // of a process that ended before its first flush there are no tables yet
+        return (await this.#logs.runs.refresh()).has(deletionOf(uuid));
       },
       diedAt: ({ number, uuid }) => diedAt(this.#claims, number, uuid),
+      overRuns: () => overRuns(this.#claims),
     };
+  }
+
+  /** None where events are damaged: what would be concluded from them would stay. */
+  async #liveRuns(): Promise<readonly LiveRun[]> {
+    const writer = await this.#writer.get(() => this.#openWriter());
+    const { segments } = await this.#logs.runs.refresh();
+    try {
+      const live = liveRunsOf(await writer.openEvents(segments)); // checks them first
+      return [...live, ...(await silentRuns(this.#claims, await writer.runNumbers(segments)))];
+    } catch (error) {
+      if (!(error instanceof MarqueError && error.code === 'STORE_DAMAGED')) throw error;
+      warn(`which runs of ${this.label} have died cannot be told, so none is recorded as aborted: ${messageOf(error)}`);
+      return [];
+    }
   }
 
   get #claims(): string {
@@ -300,6 +321,11 @@ export class ParquetStore implements Store {
       this.#underWay.delete(running);
     }
   }
+}
+
+/** The run that a batch belongs to. */
+function uuidOf({ writer }: BatchId): string {
+  return writer.slice(0, writer.lastIndexOf('/'));
 }
 
 /** The name of a segment is made from it: it has to be a file name, and tell one writer from another. */

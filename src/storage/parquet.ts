@@ -1,7 +1,8 @@
 import { MarqueError, show } from '../error.ts';
 import type { Snapshot } from '../store.ts';
 import { compact, type CompactedTable, type CompactOptions } from './compact.ts';
-import { chooseRuns, type DeletedRun, deletedRunOf, deleteRuns, refuseActive, type RunsToDelete } from './delete-runs.ts';
+import { type DeletedRun, deletedRunOf, deleteRuns } from './delete-runs.ts';
+import { chooseRuns, refuseActive, type RunsToDelete } from './doomed-runs.ts';
 import { History } from './history.ts';
 import { ParquetStore } from './parquet-store.ts';
 import { checkPoint, type StoreVersion, storeVersions } from './past-states.ts';

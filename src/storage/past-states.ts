@@ -7,7 +7,8 @@ import { inLanes } from './lanes.ts';
 import type { Logs } from './parquet-folder.ts';
 import type { LogStates } from './parquet-reader.ts';
 import { childTables } from './scope-rows.ts';
-import type { LogState } from './table-state.ts';
+import { batchOf } from './segment.ts';
+import type { LogState, Segment } from './table-state.ts';
 
 /** One version of a store: what a flush, a compaction or a deletion has made of it. */
 export interface StoreVersion {
@@ -78,16 +79,24 @@ async function versionBefore(folder: string, log: DeltaLog, time: Date): Promise
   throw new MarqueError('VERSION_UNKNOWN', `${show(folder, 300)} was made at ${since}, after ${time.toISOString()}`);
 }
 
-/** The events up to a time, and those that batches have brought which `scopes` has: they are written a moment after it. */
+/**
+ * The events up to a time, and those that batches have brought which `scopes` has: they are written a moment after it. What others have
+ * written meanwhile is left out.
+ */
 async function runsAt(log: DeltaLog, time: number, scopes: LogState): Promise<LogState> {
-  let version = (await log.versionAt(time)) ?? 0;
-  for (;;) {
-    const next = await log.read(version + 1);
-    if (next === null || next.batches.length === 0 || !next.batches.every((id) => scopes.has(id))) break;
-    version++;
+  const base = await log.at((await log.versionAt(time)) ?? 0);
+  const late: Segment[] = [];
+  for (let version = base.version + 1; ; version++) {
+    const next = await log.read(version);
+    if (next === null || (next.committedAt ?? 0) > time + longestMoment) break;
+    const isPart = next.batches.length > 0 && next.batches.every((id) => scopes.has(id) && !base.has(id));
+    if (isPart && next.removed.length === 0) late.push(...next.added.map((one) => ({ ...one, batch: batchOf(one.name) })));
   }
-  return await log.at(version);
+  return { ...base, segments: [...base.segments, ...late] };
 }
+
+/** In milliseconds. A process that took longer from `scopes` to `runs` has died between them: then readers did not see the events either. */
+const longestMoment = 60_000;
 
 /** Throws OPTION_INVALID for what is neither a version nor a time. */
 export function checkPoint(point: unknown): asserts point is number | Date {

@@ -1,8 +1,15 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { MarqueError, messageOf, show } from '../error.ts';
-import { markNumbers } from './exact-json.ts';
-import { type PythonRun, PythonRunSummary, type PythonScope, type PythonStore, splitPythonId } from './python-scope.ts';
+import { exactJson, markNumbers } from './exact-json.ts';
+import {
+  type Loss,
+  type PythonRun,
+  PythonRunSummary,
+  type PythonScope,
+  type PythonStore,
+  splitPythonId,
+} from './python-scope.ts';
 
 const notes = [
   'durations are those of a JsonStorage, which drops whole seconds: 1.25 s became 250 ms there',
@@ -37,7 +44,8 @@ export async function openPythonJson(folder: string): Promise<PythonStore> {
       run,
       startedAt,
       endedAt,
-      uuid: summary.uuid(),
+      count: summary.count,
+      content: summary.content(),
       async *scopes() {
         for (const file of files) yield await readScope(file);
       },
@@ -52,28 +60,45 @@ async function readScope(path: string): Promise<PythonScope> {
   const { mtimeMs } = await stat(path);
   try {
     const { marked, unmark } = markNumbers(text);
-    const { id, tags, error, duration } = JSON.parse(text) as Record<string, unknown>;
-    const { artifacts } = JSON.parse(marked) as Record<string, unknown>;
+    const { id, error, duration } = JSON.parse(text) as Record<string, unknown>;
+    const { tags, artifacts } = JSON.parse(marked) as Record<string, unknown>;
     const isWhole =
       typeof id === 'string' && Array.isArray(tags) && Array.isArray(artifacts) && (error === null || typeof error === 'string');
     if (!isWhole || !(duration === null || typeof duration === 'number')) throw new Error('it has not the members of a scope');
     const durationMs = (duration ?? 0) / 1_000;
+    const lost: Loss[] = [];
     return {
       id,
       error,
       durationMs,
       startedAt: Math.floor(mtimeMs - durationMs),
-      artifacts: artifacts.map(({ name, value }: { name: unknown; value: unknown }) => ({
-        name: String(name),
-        json: unmark(JSON.stringify(value)),
-      })),
-      tags: tags.map(({ content, value }: { content: unknown; value: unknown }) => ({
-        content: String(content),
-        value: typeof value === 'number' ? value : null,
-      })),
+      artifacts: artifacts.flatMap(({ name, value }: { name: unknown; value: unknown }) => {
+        if (typeof name === 'string') return [{ name, json: unmark(JSON.stringify(value)) }];
+        lost.push({ what: `artifact ${show(name)}`, why: 'its name is no text' });
+        return [];
+      }),
+      tags: (exactJson(unmark(JSON.stringify(tags))) as { content: unknown; value: unknown }[]).flatMap(({ content, value }) => {
+        if (typeof content === 'string') return [{ content, value: numberOf(content, value, lost) }];
+        lost.push({ what: `tag ${show(content)}`, why: 'its content is no text' });
+        return [];
+      }),
+      lost,
     };
   } catch (cause) {
     const message = `${show(path, 300)} is not what the Python package marque wrote: ${messageOf(cause)}`;
     throw new MarqueError('STORE_DAMAGED', message, { cause });
   }
+}
+
+/** The value of a tag. What is none, or not exactly, is added to what is lost. */
+function numberOf(content: string, value: unknown, lost: Loss[]): number | null {
+  if (typeof value === 'number' || value === null || value === undefined) return value ?? null;
+  const what = `the value of tag ${show(content)}`;
+  if (typeof value !== 'bigint') {
+    lost.push({ what, why: `${show(value)} is no number` });
+    return null;
+  }
+  const nearest = Number(value);
+  if (BigInt(nearest) !== value) lost.push({ what, why: `${value} is ${nearest} here: it has more digits than a double` });
+  return nearest;
 }

@@ -5,7 +5,14 @@ import { parseDuckDBType } from '../duckdb-type.ts';
 import { MarqueError, messageOf, show } from '../error.ts';
 import type { DuckDBLimits } from './limits.ts';
 import { patternOf } from './path-pattern.ts';
-import { type PythonRun, PythonRunSummary, type PythonScope, type PythonStore, splitPythonId } from './python-scope.ts';
+import {
+  type Loss,
+  type PythonRun,
+  PythonRunSummary,
+  type PythonScope,
+  type PythonStore,
+  splitPythonId,
+} from './python-scope.ts';
 import { rowPieces } from './row-pieces.ts';
 
 const columns = [
@@ -58,7 +65,8 @@ export async function openPythonParquet(path: string, limits: DuckDBLimits): Pro
         run,
         startedAt,
         endedAt,
-        uuid: summary.uuid(),
+        count: summary.count,
+        content: summary.content(),
         async *scopes() {
           for await (const { scope } of file.scopes(rows)) {
             const id = splitPythonId(scope.id);
@@ -146,12 +154,20 @@ class PythonFile {
             startedAt: this.#modifiedAt,
             artifacts: [],
             tags: [],
+            lost: [],
           };
           open = { scope, first: number, last: number };
         }
         open.last = number;
-        if (part === 'artifact' && name !== null && json !== null) open.scope.artifacts.push({ name, json });
-        if (part === 'tag' && content !== null) open.scope.tags.push({ content, value });
+        const { artifacts, tags, lost } = open.scope;
+        if (part === 'artifact') {
+          if (name !== null && json !== null) artifacts.push({ name, json });
+          else lost.push({ what: `artifact ${show(name)}`, why: name === null ? 'its name is no text' : 'it has no value' });
+        }
+        if (part === 'tag') {
+          if (content !== null) tags.push({ content, value });
+          else lost.push({ what: `tag ${show(content)}`, why: 'its content is no text' });
+        }
       }
     }
     if (open !== null) yield open;
@@ -174,6 +190,7 @@ class PythonFile {
 interface OpenScope extends PythonScope {
   readonly artifacts: { readonly name: string; readonly json: string }[];
   readonly tags: { readonly content: string; readonly value: number | null }[];
+  readonly lost: Loss[];
 }
 
 function damaged(path: string, error: unknown): unknown {

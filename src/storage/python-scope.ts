@@ -15,14 +15,24 @@ export interface PythonScope {
   /** `json` is JSON text. */
   readonly artifacts: readonly { readonly name: string; readonly json: string }[];
   readonly tags: readonly { readonly content: string; readonly value: number | null }[];
+  /** What the file says of it beyond that, which has no place here. */
+  readonly lost: readonly Loss[];
+}
+
+/** Something that could not be taken over as it was. */
+export interface Loss {
+  readonly what: string;
+  readonly why: string;
 }
 
 /** A run of such a store. */
 export interface PythonRun {
   readonly flow: string;
   readonly run: string;
-  /** Made of what the run holds: the same for a copy of the store. */
-  readonly uuid: string;
+  /** How many scopes it has. */
+  readonly count: number;
+  /** A hash of what they hold: the same for a copy of the store. */
+  readonly content: string;
   readonly startedAt: number;
   readonly endedAt: number;
   /** Its scopes, in the same order whenever they are asked for. */
@@ -57,13 +67,13 @@ export class PythonRunSummary {
   readonly flow: string;
   readonly run: string;
   readonly #hash: Hash = createHash('sha256');
+  count = 0;
   startedAt = Number.POSITIVE_INFINITY;
   endedAt = Number.NEGATIVE_INFINITY;
 
   constructor({ flow, run }: PythonId) {
     this.flow = flow;
     this.run = run;
-    this.#hash.update(JSON.stringify([flow, run]));
   }
 
   add({ id, error, durationMs, startedAt, artifacts, tags }: PythonScope): void {
@@ -75,15 +85,24 @@ export class PythonRunSummary {
       tags.map((tag) => [tag.content, String(tag.value)]),
     ];
     this.#hash.update(`${JSON.stringify(content)}\n`);
+    this.count++;
     this.startedAt = Math.min(this.startedAt, startedAt);
     this.endedAt = Math.max(this.endedAt, startedAt + durationMs);
   }
 
-  /** A UUID of version 8, whose bits are the hash of what was added. */
-  uuid(): string {
-    const bytes = this.#hash.digest().subarray(0, 16);
-    bytes[6] = ((bytes[6] as number) & 0x0f) | 0x80;
-    bytes[8] = ((bytes[8] as number) & 0x3f) | 0x80;
-    return bytes.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
+  content(): string {
+    return this.#hash.digest('base64url');
   }
+}
+
+/**
+ * A UUID of version 8, whose bits are a hash of flow and run: a run keeps it while it grows. Two stores may have drawn the same name for
+ * runs that have nothing in common; these are told apart by `copy`, from 0.
+ */
+export function pythonUuid({ flow, run }: Pick<PythonRun, 'flow' | 'run'>, copy: number): string {
+  const hash = createHash('sha256').update(JSON.stringify(['marque for Python', flow, run, copy]));
+  const bytes = hash.digest().subarray(0, 16);
+  bytes[6] = ((bytes[6] as number) & 0x0f) | 0x80;
+  bytes[8] = ((bytes[8] as number) & 0x3f) | 0x80;
+  return bytes.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
 }

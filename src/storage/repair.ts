@@ -4,12 +4,15 @@ import { join } from 'node:path';
 import { messageOf, show } from '../error.ts';
 import { type Row, type TableName, tableNames } from '../schema.ts';
 import { ordinalOf, sidOf } from '../sid.ts';
+import { announceRebuild } from './announce-rebuild.ts';
 import { checkClaims, claimIn, type ClaimedRun } from './claim-check.ts';
 import { deletedRuns, removeRows } from './delete-runs.ts';
 import { makeFolder, putIfAbsent, syncFolder, writeWhole } from './files.ts';
 import { keepAside } from './keep-aside.ts';
 import type { DuckDBLimits } from './limits.ts';
-import { auditLogs, type LogAudit } from './log-audit.ts';
+import { auditLogs, type LogAudit, type LogFault } from './log-audit.ts';
+import { lostTable } from './lost-table.ts';
+import { claimOfNobody, lostClaims, recordedRuns } from './lost-claims.ts';
 import { rebuildLog } from './rebuild-log.ts';
 import { batchOfRows } from './row-batch.ts';
 import { childTables } from './scope-rows.ts';
@@ -55,11 +58,17 @@ export async function repairLogs(folder: string, limits: DuckDBLimits): Promise<
     for (const table of ['scopes', ...childTables, 'runs'] as const) {
       for (const { file, what, kind } of audits[table].faults)
         if (kind === 'unreadable') left.push(`${show(file, 300)}: ${what}`);
-      if (audits[table].faults.length === 0) continue;
+      const before = audits[table];
+      if (lostVersions(before).length === 0) continue;
       await makeFolder(join(folder, table, '_delta_log'));
+      audits = await announce(audits, table, () => auditLogs(logs, writer));
       for (const { fault, text, decision, lost: segments } of await rebuildLog(audits, table, writer)) {
-        if (fault.kind === 'missing') await putIfAbsent(fault.file, text);
-        else {
+        if (fault.kind === 'missing') {
+          if (!(await putIfAbsent(fault.file, text))) {
+            left.push(`${show(fault.file, 300)} was missing and is there again: repair it once more`);
+            continue;
+          }
+        } else {
           await keepAside(folder, fault.file);
           await writeWhole(fault.file, text);
         }
@@ -69,9 +78,11 @@ export async function repairLogs(folder: string, limits: DuckDBLimits): Promise<
         }
       }
       audits = await auditLogs(logs, writer);
+      lost.push(...lostTable(folder, before, audits, runs));
     }
     done.push(...(await repairCheckpoints(folder, audits, writer)));
     done.push(...(await repairClaims(folder, runs, left)));
+    done.push(...(await restoreClaims(folder, await recordedRuns(folder, audits.runs.state.capture().segments, writer))));
     done.push(...(await setSpillsAside(folder)));
     return { lost, done, left };
   });
@@ -121,6 +132,26 @@ export async function repairSegments(tables: Tables, before: Repaired): Promise<
   // A version that was lost may have been the deletion of a run: what it took out has come back with the segments.
   if (before.done.length > 0) await removeRows(tables, await deletedRuns(tables));
   return { lost, done, left };
+}
+
+/** Announces which versions of a table are to be replaced, and looks at all once more: nobody has added anything to it since. */
+async function announce(
+  audits: Readonly<Record<TableName, LogAudit>>,
+  table: TableName,
+  look: () => Promise<Readonly<Record<TableName, LogAudit>>>,
+): Promise<Readonly<Record<TableName, LogAudit>>> {
+  const announced = new Set<number>();
+  for (let known = audits; ;) {
+    const lost = lostVersions(known[table]);
+    if (lost.every(({ version }) => announced.has(version))) return known;
+    await announceRebuild(known[table].log, lost);
+    for (const { version } of lost) announced.add(version);
+    known = await look();
+  }
+}
+
+function lostVersions({ faults }: LogAudit): readonly LogFault[] {
+  return faults.filter(({ kind }) => kind !== 'unreadable');
 }
 
 function lossOf(
@@ -242,6 +273,15 @@ async function repairClaims(folder: string, runs: ReadonlyMap<number, ClaimedRun
     );
   }
   return done;
+}
+
+/** Makes the claims of runs that have been recorded again: their numbers and slugs would be given to others, and their scopes mixed. */
+async function restoreClaims(folder: string, recorded: ReadonlyMap<number, ClaimedRun>): Promise<readonly string[]> {
+  const place = join(folder, '_runs');
+  const lost = await lostClaims(place, recorded);
+  if (lost.length > 0) await makeFolder(place);
+  for (const { file, run } of lost) await putIfAbsent(file, claimOfNobody(run));
+  return lost.map(({ file }) => `the claim ${show(file, 300)} (it is missing) was made again from the table runs`);
 }
 
 /** The claim of a number in the file of its slug. */

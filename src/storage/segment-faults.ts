@@ -55,6 +55,12 @@ export function slugsOf(
   return [...runs.values()].filter(({ number }) => range.first <= number && number <= range.last).map(({ slug }) => slug);
 }
 
+/** Whether an error of a query over segments says that one is not there: others may have merged it, and a vacuum removed it. */
+export function isGone(error: unknown): boolean {
+  const message = messageOf(error instanceof Error ? (error.cause ?? error) : error);
+  return hasCode(error, 'ENOENT') || /No files found|No such file/.test(message);
+}
+
 /** Why the rows of a segment cannot be read; null where they can. */
 export async function unreadRows(
   table: TableName,

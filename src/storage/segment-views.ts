@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import type { Connection } from '../connection.ts';
 import type { Extent } from '../extent.ts';
+import { Queue } from '../queue.ts';
 import { quoteName } from '../quote.ts';
 import { columnsOf, type TableName, tableNames } from '../schema.ts';
 import { rawViewSql, type View, views } from '../sql.ts';
@@ -16,7 +17,7 @@ export class SegmentViews {
   readonly #known: ReadonlyMap<string, View> = views();
   readonly #made = new Set<string>();
   #example: Promise<string> | null = null;
-  #turn: Promise<unknown> = Promise.resolve();
+  readonly #turns = new Queue(1);
 
   /** @param folder where the database may write */
   constructor(connection: Connection, folder: string) {
@@ -41,13 +42,11 @@ export class SegmentViews {
       .map((table) => `raw.${table}`)
       .concat([...named].flatMap((name) => [...this.#viewsBelow(name), name]));
     if (missing.every((name) => this.#made.has(name))) return;
-    const turn = this.#turn.then(async () => {
+    await this.#turns.add(async () => {
       await this.#connection.run('CREATE SCHEMA IF NOT EXISTS raw');
       await this.#connection.run(pinned.text, pinned.values);
       for (const name of new Set(missing)) if (!this.#made.has(name)) await this.#makeView(name);
     });
-    this.#turn = turn.catch(() => undefined);
-    await turn;
   }
 
   #viewsBelow(name: string): Iterable<string> {
@@ -76,15 +75,20 @@ export class SegmentViews {
 /**
  * Puts a connection into the state of a snapshot: one variable, which the views read, since each statement costs half a millisecond.
  * `runs` has unflushed batches of its own, for it is written after `scopes`.
+ *
+ * @param deleted the numbers of runs whose scopes are not shown although they are still there
  */
 export function pinning(
   pathsOf: (table: TableName) => readonly string[],
   unflushed: bigint | null,
   unflushedRuns: bigint | null,
+  deleted: readonly number[],
 ): Statement {
   const fields = tableNames.map((table, index) => `'${table}': $${index + 1}::VARCHAR[]`);
   fields.push(`'unflushed': $${fields.length + 1}::BIGINT`, `'unflushed_runs': $${fields.length + 2}::BIGINT`);
-  const values = [...tableNames.map(pathsOf), unflushed, unflushedRuns];
+  fields.push(`'deleted': $${fields.length + 1}::BIGINT[]`);
+  const hidden = deleted.length === 0 ? null : deleted.map(BigInt);
+  const values = [...tableNames.map(pathsOf), unflushed, unflushedRuns, hidden];
   return { text: `SET VARIABLE snapshot = {${fields.join(', ')}}`, values };
 }
 
@@ -94,6 +98,9 @@ function sourceOf(table: TableName): string {
     .map(([name]) => quoteName(name))
     .join(', ');
   const unflushed = table === 'runs' ? 'unflushed_runs' : 'unflushed';
-  return `${columns} FROM read_parquet(getvariable('snapshot').${table}, hive_partitioning = false)
-    UNION ALL SELECT ${columns} FROM batch(getvariable('snapshot').${unflushed}, '${table}')`;
+  // Where no run is to be hidden, the variable is null, and DuckDB drops the condition when it plans.
+  const shown =
+    table === 'scopes' ? `WHERE NOT coalesce(list_contains(getvariable('snapshot').deleted, sid // 4294967296), false)` : '';
+  return `${columns} FROM read_parquet(getvariable('snapshot').${table}, hive_partitioning = false) ${shown}
+    UNION ALL SELECT ${columns} FROM batch(getvariable('snapshot').${unflushed}, '${table}') ${shown}`;
 }

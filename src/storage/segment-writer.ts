@@ -94,8 +94,13 @@ export class SegmentWriter implements CheckpointFormat {
     return null;
   }
 
-  /** The events in these segments of the table `runs`, of runs whose latest start is not before their latest end. */
+  /**
+   * The events in these segments of the table `runs`, of runs whose latest start is not before their latest end.
+   *
+   * @throws MarqueError STORE_DAMAGED where one is not as it was written: what is concluded from its events would stay.
+   */
   async openEvents(segments: readonly SegmentFile[]): Promise<readonly Row<'runs'>[]> {
+    await checkSegments(join(this.#folder, 'runs'), segments);
     const paths = segments.map(({ name }) => patternOf(join(this.#folder, 'runs', name)));
     const events = await this.#connection.run(
       `SELECT ${eventColumns} FROM read_parquet($1, hive_partitioning = false)
@@ -107,6 +112,13 @@ export class SegmentWriter implements CheckpointFormat {
       [paths],
     );
     return eventsIn(events);
+  }
+
+  /** The runs that anything has been said about. */
+  async runNumbers(segments: readonly SegmentFile[]): Promise<ReadonlySet<number>> {
+    const paths = segments.map(({ name }) => patternOf(join(this.#folder, 'runs', name)));
+    const text = 'SELECT DISTINCT run_number FROM read_parquet($1, hive_partitioning = false)';
+    return new Set((await this.#connection.run(text, [paths])).values[0] as number[]);
   }
 
   /** Makes sure that a table has its segment without rows. */

@@ -1,7 +1,7 @@
 import { closeSync, createReadStream, fsyncSync, mkdirSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
 import { rename } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { show } from '../error.ts';
+import { MarqueError, show } from '../error.ts';
 import type { Mark } from '../recorder.ts';
 import type { Batch, BatchId, ParkedBatch, UnwrittenBatch } from '../store.ts';
 import { hasCode, namesIn, remove, syncFolder, temporaryBeside, unreadable, writing } from './files.ts';
@@ -16,9 +16,16 @@ export interface SpillFile {
   readonly number: number;
 }
 
+/** A parked batch's file. */
+export interface ParkedFile {
+  readonly path: string;
+  readonly uuid: string;
+}
+
 /**
  * The batches that processes could not store before they ended, in a folder of their own: `<run uuid>-<epoch>-<batch>.jsonl`. A
- * file is there whole or not at all, and never changed.
+ * file is there whole or not at all, and never changed. Beside them stand those that live processes have parked, hidden:
+ * `.<run uuid>-<epoch>-<batch>.parked`.
  */
 export class Spills {
   readonly folder: string;
@@ -49,13 +56,21 @@ export class Spills {
   /** Keeps a batch in a hidden file, which nobody else reads. Synchronous. */
   parkSync(id: BatchId, mark: Mark): ParkedBatch {
     makeFolderSync(this.folder);
-    const path = temporaryBeside(this.#pathOf(id));
+    const path = join(this.folder, `.${nameOf(id)}.parked`);
     writeAndSync(path, encodeSpill(id, mark));
     return {
-      read: () => decodeSpill(linesOf(path)),
-      spill: () => publishSync(path, this.#pathOf(id)),
+      read: () => readParked(path),
+      spill: () => renameSync(path, this.#pathOf(id)), // where that fails, the rows are still where they were
       remove: () => remove(path),
     };
+  }
+
+  /** The files that are parked here, of processes alive or dead. */
+  async parked(): Promise<readonly ParkedFile[]> {
+    return (await namesIn(this.folder)).flatMap((name) => {
+      const uuid = /^\.([A-Za-z0-9_-]+)-\d+-\d+\.parked$/.exec(name)?.[1];
+      return uuid === undefined ? [] : [{ path: join(this.folder, name), uuid }];
+    });
   }
 
   /** The files there are, those of each writer in the order of their numbers. */
@@ -103,7 +118,7 @@ export class Spills {
    * Removes files whose batches have been stored, the last one first: those before it are still there if the process dies meanwhile. The
    * folder stays: a process that ends may be about to write into it.
    */
-  async remove(files: readonly SpillFile[]): Promise<void> {
+  async remove(files: readonly { readonly path: string }[]): Promise<void> {
     for (const { path } of files.toReversed()) await remove(path);
     await syncFolder(this.folder);
   }
@@ -114,8 +129,8 @@ export class Spills {
     await syncFolder(this.folder);
   }
 
-  #pathOf({ writer, number }: BatchId): string {
-    return join(this.folder, `${writer.replace('/', '-')}-${number}.jsonl`);
+  #pathOf(id: BatchId): string {
+    return join(this.folder, `${nameOf(id)}.jsonl`);
   }
 
   #knownBatch(file: SpillFile): Promise<Batch | UnusableSpill | null> {
@@ -144,6 +159,19 @@ export function warnOfSpill({ path }: SpillFile, error: UnusableSpill, consequen
 /** Says something on standard error that no call can report, as a warning of the process. */
 export function warn(message: string): void {
   process.emitWarning(message, 'MarqueWarning');
+}
+
+function nameOf({ writer, number }: BatchId): string {
+  return `${writer.replace('/', '-')}-${number}`;
+}
+
+async function readParked(path: string): Promise<Batch> {
+  try {
+    return await decodeSpill(linesOf(path));
+  } catch (error) {
+    if (!(error instanceof UnusableSpill)) throw unreadable(path, error);
+    throw new MarqueError('STORE_DAMAGED', `rows that waited in ${show(path, 300)} are lost: ${error.message}`, { cause: error });
+  }
 }
 
 async function* linesOf(path: string): AsyncGenerator<Buffer> {

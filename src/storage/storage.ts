@@ -1,7 +1,6 @@
-import { writeSync } from 'node:fs';
 import { MarqueError, messageOf, show } from '../error.ts';
-import { onExit } from '../exit.ts';
-import { withDefaults } from '../options.ts';
+import { lastWords, onExit } from '../exit.ts';
+import { flushPolicy, type FlushPolicy } from '../flush-policy.ts';
 import { type CurrentRun, planSearch, type SearchOptions } from '../plan.ts';
 import { Query } from '../query.ts';
 import { Queue } from '../queue.ts';
@@ -11,7 +10,7 @@ import { slugDraws } from '../slug.ts';
 import type { SqlQuery } from '../sql-query.ts';
 import type { StepLike } from '../step.ts';
 import type { Batch, Snapshot, Store } from '../store.ts';
-import { type Durability, type FlushPolicy, Writer } from '../writer.ts';
+import { type Durability, Writer } from '../writer.ts';
 import type { Destination } from './bring-in.ts';
 import type { RunChoice } from './chosen-runs.ts';
 import type { ExportOptions, ExportResult, ExportSource } from './export.ts';
@@ -55,14 +54,10 @@ export abstract class Storage extends History implements AsyncDisposable {
     checkLimits(options);
     this.#store = store;
     this.#limits = { memoryLimit: options.memoryLimit, threads: options.threads };
-    this.#policy = withDefaults<FlushPolicy>({ scopes: 10_000, bytes: 32 * 2 ** 20, ms: 500 }, options.flush ?? {});
+    this.#policy = flushPolicy(options.flush);
     this.#durability = options.durability ?? 'window';
     if (!['window', 'every-scope'].includes(this.#durability)) {
       throw new MarqueError('OPTION_INVALID', `durability is ${show(this.#durability)}: give 'window' or 'every-scope'`);
-    }
-    for (const [name, value] of Object.entries(this.#policy)) {
-      if (typeof value === 'number' && value >= 1) continue;
-      throw new MarqueError('OPTION_INVALID', `flush option ${name} is ${show(value)}: give a number of at least 1`);
     }
   }
 
@@ -105,8 +100,9 @@ export abstract class Storage extends History implements AsyncDisposable {
    */
   async export(path: string, options: ExportOptions = {}): Promise<ExportResult> {
     this.#checkOpen();
-    if (options.query !== undefined && !this.#queries.has(options.query)) {
-      throw new MarqueError('OPTION_INVALID', `query is ${show(options.query)}: give one that this storage's sql\`…\` has made`);
+    const query = (options as ExportOptions | null)?.query;
+    if (query !== undefined && !this.#queries.has(query)) {
+      throw new MarqueError('OPTION_INVALID', `query is ${show(query)}: give one that this storage's sql\`…\` has made`);
     }
     const { exportStore } = await import('./export.ts');
     return await this.#unlessClosed(exportStore(this.#asSource(), path, options));
@@ -172,7 +168,7 @@ export abstract class Storage extends History implements AsyncDisposable {
   /** @internal Claims a run and returns what carries its rows into the store. */
   async begin(flow: string, uuid: string, onFailure: (message: string) => void): Promise<Writer> {
     this.#checkOpen();
-    const claim = await this.#store.claim({ uuid, flow, drawSlug: slugDraws() });
+    const claim = await this.#store.claim({ uuid, flow, drawSlug: slugDraws(), begins: true });
     const writer = new Writer({
       claim,
       uuid,
@@ -180,7 +176,7 @@ export abstract class Storage extends History implements AsyncDisposable {
       policy: this.#policy,
       durability: this.#durability,
       write: (batch) => this.#write(batch),
-      park: (batch) => this.#store.park(batch),
+      park: (id, mark) => this.#store.park(id, mark),
       onFailure,
     });
     if (this.#writers.size === 0) this.#offExit = onExit(() => this.#spill());
@@ -209,8 +205,7 @@ export abstract class Storage extends History implements AsyncDisposable {
       try {
         this.#store.spill(writer.unwritten());
       } catch (error) {
-        // Nobody is left to be told but who reads what the process has printed.
-        writeSync(2, `${this} could not keep the last rows of run ${writer.claim.slug}: ${messageOf(error)}\n`);
+        lastWords(`${this} could not keep the last rows of run ${writer.claim.slug}: ${messageOf(error)}\n`);
       }
     }
   }
@@ -236,6 +231,7 @@ export abstract class Storage extends History implements AsyncDisposable {
   #asDestination(): Destination {
     return {
       claim: (request) => this.#store.claim(request),
+      reclaim: async (request, mayBe) => (await this.#store.reclaim?.(request, mayBe)) ?? null,
       write: (batch) => this.#write(batch),
       snapshot: async () => {
         try {

@@ -38,6 +38,8 @@ export class TableState {
   version = -1;
   format = 0;
   metaData: object = {};
+  /** The last version, of those that were applied, that says that others were put together anew; -1 where there is none. */
+  rebuiltAt = -1;
   /** When that version was committed, in epoch milliseconds, as its writer's clock had it. */
   committedAt = 0;
 
@@ -108,6 +110,7 @@ export class TableState {
     }
     this.metaData = actions.metaData ?? this.metaData;
     this.committedAt = Math.max(this.committedAt, actions.committedAt ?? 0);
+    if (actions.rebuilt.length > 0) this.rebuiltAt = version;
     this.version = version;
     this.#captured = null;
   }

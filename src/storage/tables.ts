@@ -37,6 +37,16 @@ export function runRangeOf(table: TableName, { stats }: Pick<SegmentFile, 'stats
     : { first: runNumberOf(range.min), last: runNumberOf(range.max) };
 }
 
+/** The highest number of a run that has rows, as far as the statistics say; 0 where there is none. */
+export function lastRunIn(states: LogStates): number {
+  return Math.max(
+    0,
+    ...(['scopes', 'runs'] as const).map((table) =>
+      states[table].segments.reduce((last, segment) => Math.max(last, runRangeOf(table, segment)?.last ?? 0), 0),
+    ),
+  );
+}
+
 /**
  * What a version that replaces segments tells readers to have of the other tables. Of `scopes` as much as was known: a merged segment does
  * not say any more which batches it holds, and all of them must count as committed.

@@ -7,6 +7,7 @@ import { beatingRuns } from './claims.ts';
 import { namesIn, remove, unlessGone } from './files.ts';
 import type { Logs } from './parquet-folder.ts';
 import { batchOf, isMergedName } from './segment.ts';
+import { Spills } from './spills.ts';
 
 export interface VacuumOptions {
   /**
@@ -68,6 +69,12 @@ export async function vacuum(folder: string, logs: Logs, { retention = '7d', dry
     for (const name of await namesIn(place)) {
       if (isTemporary(name) && (await isOlder(join(place, name), idle))) found.push(...(await sizeOf(join(place, name))));
     }
+  }
+  const parked = await new Spills(join(folder, 'spill')).parked();
+  // Unlike a segment, such rows cannot be written once more: they stay as long as their run may go on, however long it has been silent.
+  const unsettled = parked.length === 0 ? new Set() : await beatingRuns(join(folder, '_runs'), Number.POSITIVE_INFINITY);
+  for (const { path, uuid } of parked) {
+    if (!unsettled.has(uuid) && (await isOlder(path, idle))) found.push(...(await sizeOf(path)));
   }
   if (!dryRun) for (const { path } of found) await remove(path);
   return { files: found.length, bytes: found.reduce((sum, { bytes }) => sum + bytes, 0) };

@@ -4,13 +4,14 @@ import { MarqueError, messageOf, show } from '../error.ts';
 import { type TableName, tableNames } from '../schema.ts';
 import { checkClaims, type ClaimedRun } from './claim-check.ts';
 import { beatingRuns } from './claims.ts';
-import { hasCode } from './files.ts';
+import { doubledRows } from './doubled-rows.ts';
 import type { DuckDBLimits } from './limits.ts';
 import { auditLogs, type LogAudit } from './log-audit.ts';
+import { lostClaims, recordedRuns } from './lost-claims.ts';
 import { isStore, type Logs, logsIn } from './parquet-folder.ts';
 import { patternOf } from './path-pattern.ts';
 import { childTables } from './scope-rows.ts';
-import { segmentFaults, slugsOf } from './segment-faults.ts';
+import { isGone, segmentFaults, slugsOf } from './segment-faults.ts';
 import { SegmentWriter } from './segment-writer.ts';
 import { UnusableSpill } from './spill.ts';
 import { Spills } from './spills.ts';
@@ -55,7 +56,8 @@ export async function verify(folder: string, limits: DuckDBLimits): Promise<Veri
     const audits = await auditLogs(logs, writer);
     const problems: Problem[] = [];
     const notes: string[] = [];
-    const { runs, faults } = await checkClaims(join(folder, '_runs'));
+    const recorded = await recordedRuns(folder, audits.runs.state.capture().segments, writer);
+    const { runs, faults } = await checkClaims(join(folder, '_runs'), new Set(recorded.keys()));
     for (const table of tableNames) {
       problems.push(...logProblems(audits[table]));
       problems.push(...(await segmentProblems(folder, audits[table], writer, runs)));
@@ -66,9 +68,16 @@ export async function verify(folder: string, limits: DuckDBLimits): Promise<Veri
         );
     }
     for (const { file, what } of faults) problems.push({ kind: 'claim', file, table: null, what, runs: [] });
+    for (const { file, run } of await lostClaims(join(folder, '_runs'), recorded)) {
+      const what = `it is missing, although run ${run.number}, ${run.slug}, has been recorded`;
+      problems.push({ kind: 'claim', file, table: null, what, runs: [run.slug] });
+    }
     const spills = await checkSpills(folder, runs);
     problems.push(...spills.problems);
     notes.push(...spills.notes);
+    for (const table of tableNames) {
+      if (!problems.some((problem) => problem.table === table)) problems.push(...(await doubled(audits[table], writer, runs)));
+    }
     notes.push(...(await rowsWithoutScope(folder, audits, writer, runs, problems)));
     return { ok: problems.length === 0, problems, notes };
   });
@@ -114,6 +123,21 @@ async function segmentProblems(
   });
 }
 
+async function doubled(
+  { table, state }: LogAudit,
+  writer: SegmentWriter,
+  runs: ReadonlyMap<number, ClaimedRun>,
+): Promise<readonly Problem[]> {
+  const found = await doubledRows(table, state.capture().segments, writer);
+  return found.map(({ files: [other, file], keys, sid, runs: numbers }) => ({
+    kind: 'segment',
+    file,
+    table,
+    what: `${keys} of its rows are ${file === other ? 'there twice' : `also in ${show(other, 300)}`}, such as of sid ${sid}`,
+    runs: numbers.flatMap((number) => runs.get(number)?.slug ?? []),
+  }));
+}
+
 async function unnamedFiles(folder: string, { table, state, entries }: LogAudit): Promise<readonly string[]> {
   const names = await readdir(join(folder, table)).catch(() => []);
   const added = new Set([...entries.values()].flatMap((entry) => entry.added.map(({ name }) => name)));
@@ -147,7 +171,10 @@ async function checkSpills(
   return { problems, notes };
 }
 
-/** Rows of steps that never ended, or of batches that were never committed. Readers do not see them. */
+/**
+ * Rows of steps that never ended, or of batches that were never committed. Readers do not see them. What says that a step has ended, or goes
+ * on, is read after the rows: first who is alive, then which runs have ended, then `scopes`.
+ */
 async function rowsWithoutScope(
   folder: string,
   audits: Readonly<Record<TableName, LogAudit>>,
@@ -157,33 +184,38 @@ async function rowsWithoutScope(
 ): Promise<readonly string[]> {
   const notes: string[] = [];
   const isKnown = problems.every(({ table }) => table !== 'runs');
-  const open = isKnown ? await writer.openEvents(audits.runs.state.capture().segments) : [];
-  const mayGoOn = new Set(open.map((event) => event.run_number));
+  if (problems.some(({ table }) => table === 'scopes')) return []; // they could not be told apart
   const beating = await beatingRuns(join(folder, '_runs'), 60_000);
-  const namesOf = (table: TableName) => audits[table].state.capture().segments.map(({ name }) => name);
+  const hasEnded = isKnown ? await endedRuns(audits.runs, writer) : new Set<number>();
+  const scopes = (await audits.scopes.log.replay()).capture().segments.map(({ name }) => patternOf(join(folder, 'scopes', name)));
   for (const table of childTables) {
-    if (problems.some((problem) => problem.table === table || problem.table === 'scopes')) continue; // they could not be told apart
-    const scopes = namesOf('scopes').map((name) => patternOf(join(folder, 'scopes', name)));
+    if (problems.some((problem) => problem.table === table)) continue;
+    const names = audits[table].state.capture().segments.map(({ name }) => name);
     const text = `SELECT child.sid // 4294967296 AS run_number, count(*) FROM read_parquet($1, hive_partitioning = false) AS child
       ANTI JOIN read_parquet($2, hive_partitioning = false) AS scope ON scope.sid = child.sid
       WHERE child.sid % 4294967296 <> 0 GROUP BY run_number ORDER BY run_number`;
-    const found = await writer.ask(text, table, namesOf(table), [scopes]).catch((error: unknown) => {
-      if (isVacuumed(error)) return null; // while this was read
+    const found = await writer.ask(text, table, names, [scopes]).catch((error: unknown) => {
+      if (isGone(error)) return null; // vacuumed while this was read
       throw error;
     });
     const [numbers, counts] = (found?.values ?? [[], []]) as [number[], number[]];
     numbers.forEach((number, row) => {
       const run = runs.get(number);
-      if (run !== undefined && (!isKnown || mayGoOn.has(number)) && beating.has(run.uuid)) return;
+      if (run !== undefined && !hasEnded.has(number) && beating.has(run.uuid)) return;
       notes.push(`${counts[row]} rows of ${table} belong to steps of run ${run?.slug ?? number} that never ended`);
     });
   }
   return notes;
 }
 
-function isVacuumed(error: unknown): boolean {
-  return (
-    hasCode(error, 'ENOENT') ||
-    /No files found|No such file/.test(messageOf(error instanceof Error ? (error.cause ?? error) : error))
-  );
+/** The runs that are over, as the table `runs` says now. */
+async function endedRuns({ log }: LogAudit, writer: SegmentWriter): Promise<ReadonlySet<number>> {
+  const { segments } = (await log.replay()).capture();
+  try {
+    const open = new Set((await writer.openEvents(segments)).map((event) => event.run_number));
+    return new Set([...(await writer.runNumbers(segments))].filter((number) => !open.has(number)));
+  } catch (error) {
+    if (isGone(error)) return new Set(); // vacuumed while this was read
+    throw error;
+  }
 }

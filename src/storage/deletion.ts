@@ -1,0 +1,23 @@
+import type { BatchId } from '../store.ts';
+import type { Segment } from './table-state.ts';
+
+const ending = '-deleted/0';
+
+/** The batch that says that a run is deleted, with the event and nothing else: the same whoever deletes it, so it is stored once. */
+export function deletionOf(uuid: string): BatchId {
+  return { writer: `${uuid}${ending}`, number: 1 };
+}
+
+/**
+ * The numbers of deleted runs that may have rows left, by the segments of the table `runs`: those whose event stands in a segment of its
+ * own. It is merged into another only when their rows have gone.
+ */
+export function openDeletions(segments: readonly Segment[]): readonly number[] {
+  return segments.flatMap((segment) => deletedBy(segment) ?? []);
+}
+
+/** The number of the run whose deletion is what a segment of the table `runs` holds; null where it holds something else. */
+export function deletedBy({ batch, stats }: Segment): number | null {
+  const number = stats['run_number']?.min;
+  return batch?.writer.endsWith(ending) === true && typeof number === 'number' ? number : null;
+}
