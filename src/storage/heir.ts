@@ -149,7 +149,8 @@ async function recordAborted(estate: Estate): Promise<void> {
     const { number, slug, flow, startedAt, starts } = run;
     const event = { run_number: number, uuid, slug, flow };
     const started = { ...event, event: 'started', happened_at: startedAt, details: '{}' };
-    const aborted = { ...event, event: 'aborted', happened_at: Math.max(diedAt, startedAt) }; // its claim may have been touched before it started
+    // Its claim was made, and perhaps last touched, before it started.
+    const aborted = { ...event, event: 'aborted', happened_at: Math.max(diedAt, startedAt) };
     const { tables } = await batchOfRows({ runs: starts === 0 ? [started, aborted] : [aborted] });
     await estate.write({ id: { writer: `${uuid}-aborted/0`, number: Math.max(starts, 1) }, tables }); // the same id whoever does it
   }
