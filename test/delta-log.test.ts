@@ -105,6 +105,7 @@ describe('an entry', () => {
       protocol: undefined,
       committedAt: 5,
       operation: 'WRITE',
+      rebuilt: [],
       needs: { tags: 7 },
       isOurs: true,
       isSigned: true,

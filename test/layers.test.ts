@@ -125,6 +125,7 @@ const layers: readonly (readonly [file: string, whatItIs: string, reasonForLengt
   ['storage/announce-rebuild.ts', 'tells everybody that versions of a log are replaced'],
   ['storage/rebuild-log.ts', 'a version of a log put together again'],
   ['storage/lost-table.ts', 'a table of which nothing is left'],
+  ['storage/repair-claims.ts', 'claims of runs put in order'],
   ['storage/repair.ts', 'a damaged store made usable'],
   ['storage/segment-views.ts', 'the views over segments, each made when it is needed'],
   ['storage/parquet-reader.ts', 'the states of a Parquet store, for SQL'],

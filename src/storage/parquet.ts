@@ -69,7 +69,7 @@ export class ParquetStorage extends Storage {
   /**
    * Makes a damaged store usable, and says what is lost; each run concerned gets that as a line of its log, too. Damaged files are kept in
    * the store's folder `_damaged`. A version of a log that was lost is put together again from what is certain. Where it was stopped, the
-   * next call goes on. Other storage objects of the store are best made anew afterwards.
+   * next call goes on. Processes that have the store open may stay: they learn of it, and go on from what the repair has made.
    *
    * @throws MarqueError `STORE_PATH`, `STORE_FORMAT`, `STORE_UNWRITABLE`.
    */
@@ -91,7 +91,8 @@ export class ParquetStorage extends Storage {
    * `deleted`: neither number nor slug is given again.
    *
    * @throws MarqueError `RUN_ACTIVE`, naming them, where some may still be writing, and `RUN_UNKNOWN`: then nothing is deleted;
-   * `OPTION_INVALID`, `STORE_DAMAGED`, `STORE_UNWRITABLE`, `STORE_PATH`.
+   * `STORE_LOCKED`, where another process stays busy with what dead ones have left of them; `OPTION_INVALID`, `STORE_DAMAGED`,
+   * `STORE_UNWRITABLE`, `STORE_PATH`.
    */
   async deleteRuns(which: RunsToDelete, { dryRun = false }: { readonly dryRun?: boolean } = {}): Promise<readonly DeletedRun[]> {
     const choose = async () => {

@@ -1,18 +1,19 @@
 import { createHash } from 'node:crypto';
-import { readdir, readFile, rm } from 'node:fs/promises';
+import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { messageOf, show } from '../error.ts';
 import { type Row, type TableName, tableNames } from '../schema.ts';
 import { ordinalOf, sidOf } from '../sid.ts';
 import { announceRebuild } from './announce-rebuild.ts';
-import { checkClaims, claimIn, type ClaimedRun } from './claim-check.ts';
+import { checkClaims, type ClaimedRun } from './claim-check.ts';
 import { deletedRuns, removeRows } from './delete-runs.ts';
 import { makeFolder, putIfAbsent, syncFolder, writeWhole } from './files.ts';
 import { keepAside } from './keep-aside.ts';
 import type { DuckDBLimits } from './limits.ts';
 import { auditLogs, type LogAudit, type LogFault } from './log-audit.ts';
 import { lostTable } from './lost-table.ts';
-import { claimOfNobody, lostClaims, recordedRuns } from './lost-claims.ts';
+import { recordedRuns } from './lost-claims.ts';
+import { repairClaims } from './repair-claims.ts';
 import { rebuildLog } from './rebuild-log.ts';
 import { batchOfRows } from './row-batch.ts';
 import { childTables } from './scope-rows.ts';
@@ -81,8 +82,10 @@ export async function repairLogs(folder: string, limits: DuckDBLimits): Promise<
       lost.push(...lostTable(folder, before, audits, runs));
     }
     done.push(...(await repairCheckpoints(folder, audits, writer)));
-    done.push(...(await repairClaims(folder, runs, left)));
-    done.push(...(await restoreClaims(folder, await recordedRuns(folder, audits.runs.state.capture().segments, writer))));
+    const recorded = await recordedRuns(folder, audits.runs.state.capture().segments, writer);
+    const claims = await repairClaims(folder, runs, recorded);
+    done.push(...claims.done);
+    left.push(...claims.left);
     done.push(...(await setSpillsAside(folder)));
     return { lost, done, left };
   });
@@ -245,57 +248,6 @@ async function repairCheckpoints(
     );
   }
   return done;
-}
-
-/** Numbers and slugs stay taken. What a claim said is in its other half, or else lost. */
-async function repairClaims(folder: string, runs: ReadonlyMap<number, ClaimedRun>, left: string[]): Promise<readonly string[]> {
-  const place = join(folder, '_runs');
-  const done: string[] = [];
-  for (const { file, what, isUnreadable } of (await checkClaims(place)).faults) {
-    if (!isUnreadable) {
-      left.push(`${show(file, 300)}: ${what}`);
-      continue;
-    }
-    await keepAside(folder, file);
-    const name = file.slice(place.length + 1, -'.json'.length);
-    const half = /^\d+$/.test(name) ? await slugOf(place, Number(name)) : [...runs.values()].find(({ slug }) => slug === name);
-    const number = /^\d+$/.test(name) ? Number(name) : 0;
-    const instead = half ?? {
-      uuid: `lost-${name}`,
-      number,
-      slug: number === 0 ? name : '',
-      flow: '',
-      abandonedAt: new Date().toISOString(),
-    };
-    await writeWhole(file, `${JSON.stringify(instead, null, 2)}\n`);
-    done.push(
-      `the claim ${show(file, 300)} (${what}) was ${half === undefined ? 'replaced by one that only keeps its name taken' : 'restored'}`,
-    );
-  }
-  return done;
-}
-
-/** Makes the claims of runs that have been recorded again: their numbers and slugs would be given to others, and their scopes mixed. */
-async function restoreClaims(folder: string, recorded: ReadonlyMap<number, ClaimedRun>): Promise<readonly string[]> {
-  const place = join(folder, '_runs');
-  const lost = await lostClaims(place, recorded);
-  if (lost.length > 0) await makeFolder(place);
-  for (const { file, run } of lost) await putIfAbsent(file, claimOfNobody(run));
-  return lost.map(({ file }) => `the claim ${show(file, 300)} (it is missing) was made again from the table runs`);
-}
-
-/** The claim of a number in the file of its slug. */
-async function slugOf(place: string, number: number): Promise<ClaimedRun | undefined> {
-  for (const name of await readdir(place)) {
-    if (/^\d+\.json$/.test(name) || name.startsWith('.')) continue;
-    try {
-      const claim = claimIn(await readFile(join(place, name), 'utf8'));
-      if (claim.number === number) return claim;
-    } catch {
-      // another one that cannot be read: it has its own turn
-    }
-  }
-  return undefined;
 }
 
 async function setSpillsAside(folder: string): Promise<readonly string[]> {
