@@ -32,7 +32,7 @@ export interface TextPredicate {
   readonly texts: readonly string[];
 }
 
-export interface TimePredicate {
+interface TimePredicate {
   readonly column: 'started_at' | 'logged_at';
   readonly from: number;
   readonly to: number;

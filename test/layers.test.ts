@@ -130,7 +130,11 @@ const layers: readonly (readonly [file: string, whatItIs: string, reasonForLengt
   ['storage/segment-views.ts', 'the views over segments, each made when it is needed'],
   ['storage/parquet-reader.ts', 'the states of a Parquet store, for SQL'],
   ['storage/memory-sql.ts', 'SQL over batches that no database holds'],
-  ['storage/parquet-store.ts', 'a store as a folder of Delta Lake tables'],
+  [
+    'storage/parquet-store.ts',
+    'a store as a folder of Delta Lake tables',
+    'what is opened when, and in which order it is written and read, is one thing to see',
+  ],
   ['storage/memory-rows.ts', 'batches as rows, found by sid'],
   ['storage/memory-snapshot.ts', 'one state of a store that has no database'],
   ['storage/memory-store.ts', 'a store in memory'],

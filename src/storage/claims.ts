@@ -25,7 +25,7 @@ interface ClaimRecord extends Owner {
 const heartbeatMs = 10_000;
 
 /** Milliseconds without a heartbeat after which nobody can say whether a run on another machine goes on. */
-export const lapseMs = 60_000;
+const lapseMs = 60_000;
 
 /**
  * Takes the next run number and a free slug in a folder of claims, which is made if need be. Two files say so, each created

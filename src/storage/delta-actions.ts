@@ -31,7 +31,7 @@ export interface DeltaActions {
 }
 
 /** A segment that is no longer part of the table. Its file stays until it is vacuumed. */
-export interface Tombstone {
+interface Tombstone {
   readonly name: string;
   /** Epoch milliseconds. */
   readonly removedAt: number;

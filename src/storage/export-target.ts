@@ -15,7 +15,7 @@ const extensions = {
 /** `arrow` is an Arrow IPC file, which pandas and Polars read; `arrows` an IPC stream, which DuckDB in browsers reads. */
 export type ExportFormat = keyof typeof extensions;
 
-export const exportFormats = Object.keys(extensions) as readonly ExportFormat[];
+const exportFormats = Object.keys(extensions) as readonly ExportFormat[];
 
 /** The format that an option asks for, or else the extension. Throws OPTION_INVALID. */
 export function formatOf(path: unknown, format: unknown): ExportFormat {

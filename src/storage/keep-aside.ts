@@ -4,7 +4,7 @@ import { MarqueError, messageOf, show } from '../error.ts';
 import { hasCode, makeFolder, syncFolder } from './files.ts';
 
 /** Where damaged files of a store are kept, each below the name of the folder it was in. Nothing in it is ever removed. */
-export const asideFolder = '_damaged';
+const asideFolder = '_damaged';
 
 /**
  * Gives a file of a store a second name among those that are kept, and returns that name. The first one is left to whoever replaces or

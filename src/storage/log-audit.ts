@@ -22,7 +22,7 @@ export interface LogFault {
 }
 
 /** A checkpoint, or the file that names the last one, that is not as it should be. Nobody loses anything by it. */
-export interface CheckpointFault {
+interface CheckpointFault {
   readonly file: string;
   readonly what: string;
 }
@@ -85,7 +85,7 @@ export function sumOf(
 }
 
 /** Whether two states of a table have the same segments and batches. */
-export function isSameState(a: TableState, b: TableState): boolean {
+function isSameState(a: TableState, b: TableState): boolean {
   const text = (state: TableState): string => {
     const segments = state.capture().segments.map(({ name, bytes, checksum }) => `${name} ${bytes} ${checksum}`);
     return JSON.stringify([segments.sort(), [...state.batches].sort(([one], [other]) => (one < other ? -1 : 1))]);
@@ -93,7 +93,7 @@ export function isSameState(a: TableState, b: TableState): boolean {
   return text(a) === text(b);
 }
 
-export function checkpointFiles(names: readonly string[]): readonly number[] {
+function checkpointFiles(names: readonly string[]): readonly number[] {
   return names.flatMap((name) => {
     const version = /^(\d{20})\.checkpoint\.parquet$/.exec(name)?.[1];
     return version === undefined ? [] : [Number(version)];

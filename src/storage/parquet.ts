@@ -69,7 +69,8 @@ export class ParquetStorage extends Storage {
   /**
    * Makes a damaged store usable, and says what is lost; each run concerned gets that as a line of its log, too. Damaged files are kept in
    * the store's folder `_damaged`. A version of a log that was lost is put together again from what is certain. Where it was stopped, the
-   * next call goes on. Processes that have the store open may stay: they learn of it, and go on from what the repair has made.
+   * next call goes on. Processes that have the store open learn of it, and go on from what the repair has made; those that cannot,
+   * since the first version of a log was lost, say so.
    *
    * @throws MarqueError `STORE_PATH`, `STORE_FORMAT`, `STORE_UNWRITABLE`.
    */

@@ -1,7 +1,7 @@
 import { Flow, repeat, retry, type Storage, step, type StepFlow } from '../../src/index.ts';
 
 /** Texts that a format with escapes, separators, terminators or several encodings gets wrong. */
-export const texts = [
+const texts = [
   'plain',
   ' ',
   'größe, 漢字, 😀, e\u0301',
@@ -17,7 +17,7 @@ export const texts = [
 ];
 
 /** Numbers that tags have. Null is a tag without one. */
-export const numbers = [1.5, Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, null, 5e-324, 2 ** 53, -1 / 3];
+const numbers = [1.5, Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, null, 5e-324, 2 ** 53, -1 / 3];
 
 /** The tags of one `measure`, in order. */
 export const measured = texts.map((content, index) => ({ content, value: numbers[index % numbers.length] ?? null }));
