@@ -80,8 +80,9 @@ GROUP BY e.run_number
 HAVING
   arg_max(
     e.event,
-    epoch_ms(e.happened_at) * 8 + coalesce(list_position(['started', 'ended', 'aborted', 'resumed', 'deleted'], e.event), 0)
-  ) IN ('started', 'resumed');
+    epoch_ms(e.happened_at) * 8 + coalesce(list_position(['started', 'ended', 'aborted', 'resumed'], e.event), 0)
+  ) IN ('started', 'resumed')
+  AND NOT bool_or(e.event = 'deleted');
 
 -- Which tags have the scopes that are still running, in runs that are? They turn up here a flush after they were made, half a second by
 -- default, and leave for the view tags with the flush that brings their scope.
@@ -108,8 +109,12 @@ WITH
     SELECT
       e.run_number, e.uuid, e.slug, e.flow, e.event, e.happened_at,
       CASE WHEN json_valid(e.details) THEN e.details END AS details,
-      -- Events of one millisecond follow each other in the order of a run's life.
-      epoch_ms(e.happened_at) * 8 + coalesce(list_position(['started', 'ended', 'aborted', 'resumed', 'deleted'], e.event), 0) AS rank
+      -- Events of one millisecond follow each other in the order of a run's life; deletion is the last of them, whatever clocks say.
+      if(
+        e.event = 'deleted',
+        9223372036854775807,
+        epoch_ms(e.happened_at) * 8 + coalesce(list_position(['started', 'ended', 'aborted', 'resumed'], e.event), 0)
+      ) AS rank
     FROM raw.runs AS e
   ),
   folded AS (

@@ -4,7 +4,9 @@ import { dirname, join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { describe, expect, test } from 'vitest';
 import { tableNames } from '../src/schema.ts';
+import { createTables, isStore, logsIn } from '../src/storage/parquet-folder.ts';
 import { ParquetStore } from '../src/storage/parquet-store.ts';
+import { SegmentWriter } from '../src/storage/segment-writer.ts';
 import { temporaryFolder } from './folders.ts';
 import { codeOf, everywhere, opened, plainly, root, written } from './parquet-stores.ts';
 import { claimRows, findIn, RowMaker, selectIn } from './store-rows.ts';
@@ -210,6 +212,21 @@ describe('creation', () => {
     for (const table of tableNames) {
       const log = readFileSync(join(folder, table, '_delta_log', '00000000000000000000.json'), 'utf8');
       expect(log).toContain(`"size":${statSync(join(folder, table, 'empty.parquet')).size},`);
+    }
+  });
+
+  test('is looked at by others at any moment, who find no store until there is one', async () => {
+    for (let round = 0; round < 10; round++) {
+      const folder = join(temporaryFolder(), 'history');
+      mkdirSync(folder);
+      const noCheckpoints = { readCheckpoint: () => Promise.reject(new Error('there is none')) };
+      const writer = await SegmentWriter.open(folder, { threads: 1 });
+      let isMade = false;
+      const making = createTables(logsIn(folder, noCheckpoints), (table) => writer.writeEmpty(table)).finally(() => (isMade = true));
+      while (!isMade) expect(await isStore(folder, logsIn(folder, noCheckpoints))).toBeTypeOf('boolean');
+      await making;
+      expect(await isStore(folder, logsIn(folder, noCheckpoints))).toBe(true);
+      await writer.close();
     }
   });
 });

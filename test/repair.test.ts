@@ -1,7 +1,7 @@
-import { cpSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { cpSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import { tableNames } from '../src/schema.ts';
+import { type TableName, tableNames } from '../src/schema.ts';
 import { DeltaLog } from '../src/storage/delta-log.ts';
 import { contentOf, entry, flip, segmentOf, twoRuns } from './damaged-stores.ts';
 import { temporaryFolder } from './folders.ts';
@@ -221,16 +221,41 @@ describe('repair', () => {
     expect((await claimRows(storeIn(folder), 'early-fox')).number).toBe(3);
   });
 
-  test('ends a run that was under way when its claim was lost, once somebody writes', async () => {
+  test('leaves a run alone that was under way when its claim was lost: nobody can tell whether its process lives', async () => {
     const folder = join(temporaryFolder(), 'history');
-    await writeRun(storeIn(folder), 'brave-otter', 1);
+    const long = storeIn(folder);
+    const run = await claimRows(long, 'brave-otter');
+    await long.write(await run.event('started', Date.now()).scope(1).batch());
     rmSync(join(folder, '_runs'), { recursive: true });
     await storageIn(folder).repair();
     await writeRun(storeIn(folder), 'calm-heron', 1, { ends: true });
-    expect(await storageIn(folder).sql`SELECT slug, state FROM runs ORDER BY slug`).toEqual([
-      { slug: 'brave-otter', state: 'aborted' },
+    const states = () => storageIn(folder).sql`SELECT slug, state FROM runs ORDER BY slug`;
+    expect(await states()).toEqual([
+      { slug: 'brave-otter', state: 'running' },
       { slug: 'calm-heron', state: 'finished' },
     ]);
+    await expect(storageIn(folder).deleteRuns('brave-otter')).rejects.toMatchObject({ code: 'RUN_ACTIVE' });
+    const claim = join(folder, '_runs', '1.json');
+    utimesSync(claim, new Date(0), new Date(0));
+    expect(await states()).toMatchObject([{ slug: 'brave-otter', state: 'unknown' }, { slug: 'calm-heron' }]);
+    await long.write(await run.event('ended', Date.now(), { state: 'finished' }).scope(2).batch());
+    expect(await states()).toMatchObject([{ slug: 'brave-otter', state: 'finished' }, { slug: 'calm-heron' }]);
+  });
+
+  test.each<TableName>(['edges', 'tags', 'runs', 'scopes'])('mends a store whose %s lost its only segment without rows', async (table) => {
+    const folder = join(temporaryFolder(), 'history');
+    const store = storeIn(folder);
+    const run = await claimRows(store, 'brave-otter');
+    await store.write(await run.scope(1).batch());
+    await store.close();
+    writeFileSync(join(folder, table, 'empty.parquet'), 'x');
+    const storage = storageIn(folder);
+    await storage.repair();
+    expect(await storage.verify()).toMatchObject({ ok: true, problems: [] });
+    await storage.compact();
+    expect(await storage.ids()).toEqual(['flow.step.brave-otter.0-1']);
+    await writeRun(storeIn(folder), 'calm-heron', 1, { ends: true });
+    expect(await storage.verify()).toMatchObject({ ok: true });
   });
 
   test('goes on where a merge is lost and one of the segments that it merged is damaged', async () => {

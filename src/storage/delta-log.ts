@@ -237,6 +237,7 @@ export class DeltaLog {
    */
   async #goOn(): Promise<void> {
     if (await this.#replayInto(this.#state, this.#highest)) return;
+    this.#highest = Math.max(this.#highest, this.#state.version);
     this.#state = new TableState(this.folder);
     await this.#replayInto(this.#state, this.#highest);
   }

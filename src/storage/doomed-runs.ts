@@ -85,8 +85,9 @@ export async function refuseActive(folder: string, runs: readonly DoomedRun[]): 
 /** The runs as the table `runs` has them, by number. */
 async function eventsOfRuns(snapshot: Snapshot): Promise<readonly Omit<DoomedRun, 'scopes'>[]> {
   const text = `SELECT run_number, min(uuid) AS uuid, min(slug) AS slug, min(flow) AS flow, max(happened_at) AS last_event_at,
-      arg_max(event, epoch_ms(happened_at) * 8 + coalesce(list_position(['started', 'ended', 'aborted', 'resumed', 'deleted'], event), 0))
-        AS last_event
+      if(bool_or(event = 'deleted'), 'deleted',
+        arg_max(event, epoch_ms(happened_at) * 8 + coalesce(list_position(['started', 'ended', 'aborted', 'resumed'], event), 0))
+      ) AS last_event
     FROM raw.runs GROUP BY run_number ORDER BY run_number`;
   return rowsOf(await snapshot.select({ text, values: [] }));
 }

@@ -78,7 +78,8 @@ async function lostBeginning(logs: Logs, existing: ReadonlySet<TableName>): Prom
 async function holdsOurs(log: DeltaLog): Promise<boolean> {
   const segments = (await namesIn(log.folder)).filter((name) => batchOf(name) !== null || isMergedName(name));
   if (segments.length > 0) return true;
-  const last = await log.read(await log.highestVersion());
+  const highest = await log.highestVersion();
+  const last = highest > 0 ? await log.read(highest) : null; // somebody may be making version 0 at this very moment
   return last?.isOurs === true || (await lastCheckpointVersion(join(log.folder, '_delta_log'))) !== -1;
 }
 

@@ -4,7 +4,7 @@ import { show } from '../error.ts';
 import { checkClaims, claimIn, type ClaimedRun } from './claim-check.ts';
 import { makeFolder, putIfAbsent, writeWhole } from './files.ts';
 import { keepAside } from './keep-aside.ts';
-import { claimOfNobody, lostClaims } from './lost-claims.ts';
+import { claimOfNobody, lostClaims, type RecordedRun } from './lost-claims.ts';
 import type { Repaired } from './repair.ts';
 
 /**
@@ -16,7 +16,7 @@ import type { Repaired } from './repair.ts';
 export async function repairClaims(
   folder: string,
   runs: ReadonlyMap<number, ClaimedRun>,
-  recorded: ReadonlyMap<number, ClaimedRun>,
+  recorded: ReadonlyMap<number, RecordedRun>,
 ): Promise<Pick<Repaired, 'done' | 'left'>> {
   const place = join(folder, '_runs');
   const done: string[] = [];
@@ -47,7 +47,7 @@ export async function repairClaims(
 }
 
 /** Makes the claims of runs that have been recorded again: their numbers and slugs would be given to others, and their scopes mixed. */
-async function restoreClaims(folder: string, recorded: ReadonlyMap<number, ClaimedRun>): Promise<readonly string[]> {
+async function restoreClaims(folder: string, recorded: ReadonlyMap<number, RecordedRun>): Promise<readonly string[]> {
   const place = join(folder, '_runs');
   const lost = await lostClaims(place, recorded);
   if (lost.length > 0) await makeFolder(place);

@@ -102,24 +102,20 @@ export class SegmentWriter implements CheckpointFormat {
    */
   async openEvents(segments: readonly SegmentFile[]): Promise<readonly Row<'runs'>[]> {
     await checkSegments(join(this.#folder, 'runs'), segments);
-    const paths = segments.map(({ name }) => patternOf(join(this.#folder, 'runs', name)));
-    const events = await this.#connection.run(
-      `SELECT ${eventColumns} FROM read_parquet($1, hive_partitioning = false)
+    const text = `SELECT ${eventColumns} FROM read_parquet($1, hive_partitioning = false)
       WHERE run_number IN (
         SELECT run_number FROM read_parquet($1, hive_partitioning = false) GROUP BY run_number
         HAVING max(happened_at) FILTER (event IN ('started', 'resumed'))
           >= coalesce(max(happened_at) FILTER (event NOT IN ('started', 'resumed')), '-infinity')
-      )`,
-      [paths],
-    );
-    return eventsIn(events);
+          AND NOT bool_or(event = 'deleted')
+      )`;
+    return eventsIn(await this.ask(text, 'runs', namesOf(segments)));
   }
 
   /** The runs that anything has been said about. */
   async runNumbers(segments: readonly SegmentFile[]): Promise<ReadonlySet<number>> {
-    const paths = segments.map(({ name }) => patternOf(join(this.#folder, 'runs', name)));
     const text = 'SELECT DISTINCT run_number FROM read_parquet($1, hive_partitioning = false)';
-    return new Set((await this.#connection.run(text, [paths])).values[0] as number[]);
+    return new Set((await this.ask(text, 'runs', namesOf(segments))).values[0] as number[]);
   }
 
   /** Makes sure that a table has its segment without rows. */
@@ -138,8 +134,16 @@ export class SegmentWriter implements CheckpointFormat {
 
   /** One SELECT of ours over segments of a table, which `$1` lists. */
   async ask(text: string, table: TableName, names: readonly string[], values: readonly SqlValue[] = []): Promise<Result> {
-    const paths = names.map((name) => patternOf(join(this.#folder, table, name)));
-    return await this.#connection.run(text, [paths, ...values]);
+    const paths = names.length === 0 ? [await this.#withoutRows(table)] : names.map((name) => join(this.#folder, table, name));
+    return await this.#connection.run(text, [paths.map(patternOf), ...values]);
+  }
+
+  /** `read_parquet` wants at least one file. This one is outside of the store. */
+  async #withoutRows(table: TableName): Promise<string> {
+    const path = join(this.#database.temporaryFolder, `${table}.parquet`);
+    const columns = columnsOf(table).map(([column]) => quoteName(column));
+    await this.#connection.run(`COPY (SELECT ${columns.join(', ')} FROM batch(NULL, '${table}')) TO $1 (FORMAT parquet)`, [path]);
+    return path;
   }
 
   /** The numbers of the runs that have rows in a segment, in order. */
@@ -191,4 +195,8 @@ function runNumberIn(table: TableName): string {
 
 function keyOf({ writer, number }: BatchId, table: TableName | ''): string {
   return `${writer} ${number} ${table}`;
+}
+
+function namesOf(segments: readonly SegmentFile[]): readonly string[] {
+  return segments.map(({ name }) => name);
 }
