@@ -260,6 +260,22 @@ describe('deleteRuns', () => {
     expect(await selectIn(reader, counts)).toEqual([[8, 10, 10, 8, 8]]);
   });
 
+  test('is the last that is said of a run, whatever comes after', async () => {
+    const folder = join(temporaryFolder(), 'history');
+    const store = storeIn(folder);
+    const run = await claimRows(store, 'brave-otter');
+    await store.write(await run.event('started', 1_000).event('ended', 2_000, { state: 'finished' }).scope(1).batch());
+    const storage = storageIn(folder);
+    await storage.deleteRuns('brave-otter');
+    const late = Date.now() + 3_600_000; // by a clock that is ahead
+    await store.write(await run.event('resumed', late).event('ended', late, { state: 'finished' }).batch());
+    expect(await storage.sql`SELECT slug, state FROM runs`).toEqual([{ slug: 'brave-otter', state: 'deleted' }]);
+    expect(await storage.sql`SELECT * FROM live_runs`).toEqual([]);
+    const asked: string[] = [];
+    await storage.deleteRuns(({ slug }) => asked.push(slug) > 0);
+    expect(asked).toEqual([]);
+  });
+
   test('refuses a folder without a store', async () => {
     await expect(storageIn(join(temporaryFolder(), 'history')).deleteRuns(() => true)).rejects.toMatchObject({
       code: 'STORE_PATH',
