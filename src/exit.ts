@@ -6,13 +6,17 @@ export const endingSignals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 export type EndingSignal = (typeof endingSignals)[number];
 
-const jobs = new Set<() => void>();
+/** What is done at the end. `mayLiveOn` says that others listen to the signal as well, and may let the process live on. */
+export type ExitJob = (mayLiveOn: boolean) => void;
+
+const jobs = new Set<ExitJob>();
 
 /**
  * Has a job done when the process ends in any way that JavaScript hears of (the end of its events, `process.exit`, an uncaught error, a
- * signal that nobody else listens to), until the returned function is called. Only what is synchronous happens any more.
+ * signal), until the returned function is called. Only what is synchronous happens any more. A signal that others listen to may have it
+ * done although the process lives on, and then again.
  */
-export function onExit(job: () => void): () => void {
+export function onExit(job: ExitJob): () => void {
   if (jobs.size === 0) listen();
   jobs.add(job);
   return () => {
@@ -36,12 +40,12 @@ export function lastWords(text: string): void {
 
 /** One listener for all: Node takes more than ten for a leak. */
 function listen(): void {
-  process.on('exit', doAll);
+  process.on('exit', atExit);
   listenToSignals();
 }
 
 function unlisten(): void {
-  process.off('exit', doAll);
+  process.off('exit', atExit);
   ignoreSignals();
 }
 
@@ -57,22 +61,28 @@ function ignoreSignals(): void {
 /**
  * A signal that has no listener ends a process without its `exit` event. One that the program listens to, or a run that is under way, is
  * theirs. We leave the list before they are called: some count who is on it to find out whether anybody else wants the signal, and would
- * wait for us as we for them.
+ * wait for us as we for them. Who then finds nobody may end the process by the signal itself, without an `exit` event: what is to be done
+ * at the end is done before.
  */
 function onSignal(signal: NodeJS.Signals): void {
   ignoreSignals();
   if (process.listenerCount(signal) === 0) process.exit(exitCodeOf(signal as EndingSignal));
+  doAll(true);
   setImmediate(() => {
     if (jobs.size > 0) listenToSignals();
   });
 }
 
+function atExit(): void {
+  doAll(false);
+}
+
 /** Each of them, whatever becomes of the others. */
-function doAll(): void {
+function doAll(mayLiveOn: boolean): void {
   const thrown: unknown[] = [];
   for (const job of jobs) {
     try {
-      job();
+      job(mayLiveOn);
     } catch (error) {
       thrown.push(error);
     }

@@ -135,6 +135,14 @@ export class Writer {
     return all.map(({ number, rows }) => ({ id: { writer: this.#id, number }, rows }));
   }
 
+  /** The store takes no rows any more: nothing is tried again in the background. */
+  stopTrying(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    if (this.#retry !== null) clearTimeout(this.#retry);
+    this.#timer = null;
+    this.#retry = null;
+  }
+
   #seal(): void {
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;

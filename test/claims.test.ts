@@ -2,7 +2,7 @@ import { readdirSync, readFileSync, statSync, utimesSync, writeFileSync } from '
 import { join } from 'node:path';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { lastRunNumber } from '../src/sid.ts';
-import { claimRun } from '../src/storage/claims.ts';
+import { beatingRuns, claimRun, diedAt, overRuns } from '../src/storage/claims.ts';
 import { currentOwner } from '../src/storage/owner.ts';
 import type { ClaimRequest } from '../src/store.ts';
 import { temporaryFolder } from './folders.ts';
@@ -20,6 +20,26 @@ function request(...slugs: string[]): ClaimRequest {
 function record(folder: string, name: string | number): unknown {
   return JSON.parse(readFileSync(join(folder, `${name}.json`), 'utf8'));
 }
+
+test.runIf(process.platform === 'linux')(
+  'a run of another container is over once it has been silent for ten minutes',
+  async () => {
+    const folder = temporaryFolder();
+    const path = join(folder, '1.json');
+    const owner = { ...currentOwner(), pidNamespace: 'pid:[1]' };
+    writeFileSync(path, JSON.stringify({ uuid: 'uuid', flow: 'sweep', number: 1, slug: 'brave-otter', ...owner }));
+    for (const [seconds, isOver] of [
+      [590, false],
+      [610, true],
+    ] as const) {
+      const beat = Math.floor(Date.now() / 1000) - seconds;
+      utimesSync(path, beat, beat);
+      expect(await diedAt(folder, 1, 'uuid')).toBe(isOver ? beat * 1000 : null);
+      expect((await overRuns(folder)).has('uuid')).toBe(isOver);
+      expect((await beatingRuns(folder, Number.POSITIVE_INFINITY)).has('uuid')).toBe(!isOver);
+    }
+  },
+);
 
 describe('claimRun', () => {
   test('takes the next number and the slug, and says who did in a file for each', async () => {

@@ -33,6 +33,18 @@ test.skipIf(process.platform === 'win32')('last words that nobody can hear keep 
   expect(await run(`${words} ${say('done')} ${wait}`, 'broken')).toEqual({ code: 0, stdout: 'done' });
 });
 
+test.skipIf(process.platform === 'win32')(
+  'a job is done before somebody who listens as well ends the process by a signal',
+  async () => {
+    const script = `${say('done')}
+    const last = () => { if (process.listenerCount('SIGTERM') === 1) { process.off('SIGTERM', last); process.kill(process.pid, 'SIGTERM'); } };
+    process.on('SIGTERM', last);
+    setTimeout(() => {}, 5_000);
+    process.kill(process.pid, 'SIGTERM');`;
+    expect(await run(script)).toEqual({ code: null, stdout: 'done' });
+  },
+);
+
 test('a job that was called off is not done, and leaves signals to themselves', async () => {
   const script = `const off = onExit(() => process.stdout.write('no')); off(); off(); ${say('yes')}
     process.stdout.write(process.listenerCount('SIGTERM') + ' ');`;

@@ -1,10 +1,15 @@
 import { cpSync, mkdirSync, readdirSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
-import { describe, expect, onTestFinished, test } from 'vitest';
-import { DuckDBStorage, JsonStorage, MemoryStorage, ParquetStorage, type Storage } from '../src/index.ts';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { DuckDBStorage, JsonStorage, MemoryStorage, ParquetStorage, Storage } from '../src/index.ts';
 import { exactJson, markNumbers } from '../src/storage/exact-json.ts';
+import { JsonStore } from '../src/storage/json-store.ts';
+import { MemoryStore } from '../src/storage/memory-store.ts';
+import { ParquetStore } from '../src/storage/parquet-store.ts';
 import { temporaryFolder } from './folders.ts';
+
+class StorageOf extends Storage {}
 
 const fixtures = join(import.meta.dirname, 'fixtures', 'python-marque');
 
@@ -250,6 +255,49 @@ describe('an import', () => {
     ]);
     expect(await storage.sql`SELECT count(*) AS n FROM artifacts`).toEqual([{ n: 3 }]);
   });
+
+  test.each(['JsonStore', 'ParquetStore', 'MemoryStore'] as const)(
+    'of a run whose name another import has brought into a %s meanwhile leaves it out, whether that ended or not',
+    async (kind) => {
+      const text = JSON.stringify('x'.repeat(5 * 2 ** 20));
+      const large = `"error": null, "tags": [], "artifacts": [{"name": "text", "value": ${text}}]`;
+      const [first, second] = [storeOf({ 'a-a': large, 'b-b': large, 'c-c': large }), storeOf({ 'd-d': plain, 'e-e': plain })];
+      for (const lastWrite of [Number.POSITIVE_INFINITY, 2]) {
+        const folder = temporaryFolder();
+        const memoryStore = new MemoryStore();
+        const make = {
+          JsonStore: () => new JsonStore(folder),
+          ParquetStore: () => new ParquetStore(folder),
+          MemoryStore: () => memoryStore,
+        }[kind];
+        const [slow, fast] = [make(), kind === 'MemoryStore' ? memoryStore : make()];
+        await using storage = new StorageOf(slow);
+        const faster = new StorageOf(fast);
+        const claim = slow.claim.bind(slow);
+        const write = fast.write.bind(fast);
+        vi.spyOn(slow, 'claim').mockImplementationOnce(async (request) => {
+          let writes = 0;
+          const writing = vi.spyOn(fast, 'write').mockImplementation(async (batch) => {
+            if (++writes > lastWrite) throw new Error('stopped');
+            await write(batch);
+          });
+          await faster.importPython(first).catch(() => null);
+          writing.mockRestore();
+          return await claim(request);
+        });
+        const { merged, skipped } = await storage.importPython(second);
+        expect([merged, skipped]).toEqual([
+          [],
+          [{ run: 'r-r', why: 'one of the same uuid and other content was brought in by another process meanwhile, as r-r' }],
+        ]);
+        const state = lastWrite === 2 ? 'merging' : 'finished';
+        expect(await storage.sql`SELECT slug, state FROM runs`).toEqual([{ slug: 'r-r', state }]);
+        const rows = await storage.sql`SELECT path FROM scopes WHERE path IN ('d-d', 'e-e')`;
+        expect(rows).toEqual([]);
+        await faster.close();
+      }
+    },
+  );
 
   test('names ids that are none, and keeps two scopes of one id apart', async () => {
     const storage = memory();

@@ -1,10 +1,10 @@
 import { execFile } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { canonicalPath, lockFile, type Lock } from '../src/storage/lock.ts';
 import { currentOwner, type Owner } from '../src/storage/owner.ts';
 
@@ -105,6 +105,31 @@ describe('a lock', () => {
       code: 'STORE_LOCKED',
       message: expect.stringMatching(/process 7 on "elsewhere".*\.lock"/),
     });
+  });
+
+  test.runIf(process.platform === 'linux')(
+    'of another container is taken over once it has been silent for ten minutes',
+    async () => {
+      await leave(`${file}.lock`, { pidNamespace: 'pid:[1]', pid: 7 });
+      const touch = (ms: number) => utimes(`${file}.lock`, new Date(Date.now() - ms), new Date(Date.now() - ms));
+      await touch(590_000);
+      await expect(lockFile(file)).rejects.toMatchObject({ code: 'STORE_LOCKED' });
+      await touch(610_000);
+      const lock = await lockFile(file);
+      await lock.release();
+      expect(await readdir(folder)).toEqual([]);
+    },
+  );
+
+  test('is touched every ten seconds until it is released', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const lock = await lockFile(file);
+    await utimes(`${file}.lock`, 0, 0);
+    vi.advanceTimersByTime(10_000);
+    await vi.waitFor(async () => expect((await stat(`${file}.lock`)).mtimeMs).toBeGreaterThan(Date.now() - 60_000));
+    await lock.release();
+    expect(vi.getTimerCount()).toBe(0);
   });
 
   test('file of somebody else is neither taken over nor removed', async () => {

@@ -218,6 +218,25 @@ describe('merge', () => {
     expect(await everything(target)).toEqual(await everything(source));
   });
 
+  test('into a JsonStorage while another is faster, leaves no run behind that is merging for ever', async () => {
+    await using source = new MemoryStorage();
+    const { run } = await runOf(source);
+    const folder = temporaryFolder();
+    const slow = new JsonStore(folder);
+    const claim = slow.claim.bind(slow);
+    await using faster = new JsonStorage(folder);
+    vi.spyOn(slow, 'claim').mockImplementationOnce(async (request) => {
+      await faster.merge(source);
+      return await claim(request);
+    });
+    await using target = new StorageOf(slow);
+    expect(await target.merge(source)).toEqual({
+      merged: [],
+      skipped: [{ run, why: `it was brought in by another process meanwhile, as ${run}` }],
+    });
+    expect(await target.sql`SELECT run_number, slug, state FROM runs`).toEqual([{ run_number: 1, slug: run, state: 'finished' }]);
+  });
+
   test('leaves out runs that are still running, until they have ended', async () => {
     const [source, target] = pair();
     let inside: unknown;

@@ -222,7 +222,9 @@ describe('creation', () => {
       const noCheckpoints = { readCheckpoint: () => Promise.reject(new Error('there is none')) };
       const writer = await SegmentWriter.open(folder, { threads: 1 });
       let isMade = false;
-      const making = createTables(logsIn(folder, noCheckpoints), (table) => writer.writeEmpty(table)).finally(() => (isMade = true));
+      const making = createTables(logsIn(folder, noCheckpoints), (table) => writer.writeEmpty(table)).finally(
+        () => (isMade = true),
+      );
       while (!isMade) expect(await isStore(folder, logsIn(folder, noCheckpoints))).toBeTypeOf('boolean');
       await making;
       expect(await isStore(folder, logsIn(folder, noCheckpoints))).toBe(true);

@@ -242,21 +242,24 @@ describe('repair', () => {
     expect(await states()).toMatchObject([{ slug: 'brave-otter', state: 'finished' }, { slug: 'calm-heron' }]);
   });
 
-  test.each<TableName>(['edges', 'tags', 'runs', 'scopes'])('mends a store whose %s lost its only segment without rows', async (table) => {
-    const folder = join(temporaryFolder(), 'history');
-    const store = storeIn(folder);
-    const run = await claimRows(store, 'brave-otter');
-    await store.write(await run.scope(1).batch());
-    await store.close();
-    writeFileSync(join(folder, table, 'empty.parquet'), 'x');
-    const storage = storageIn(folder);
-    await storage.repair();
-    expect(await storage.verify()).toMatchObject({ ok: true, problems: [] });
-    await storage.compact();
-    expect(await storage.ids()).toEqual(['flow.step.brave-otter.0-1']);
-    await writeRun(storeIn(folder), 'calm-heron', 1, { ends: true });
-    expect(await storage.verify()).toMatchObject({ ok: true });
-  });
+  test.each<TableName>(['edges', 'tags', 'runs', 'scopes'])(
+    'mends a store whose %s lost its only segment without rows',
+    async (table) => {
+      const folder = join(temporaryFolder(), 'history');
+      const store = storeIn(folder);
+      const run = await claimRows(store, 'brave-otter');
+      await store.write(await run.scope(1).batch());
+      await store.close();
+      writeFileSync(join(folder, table, 'empty.parquet'), 'x');
+      const storage = storageIn(folder);
+      await storage.repair();
+      expect(await storage.verify()).toMatchObject({ ok: true, problems: [] });
+      await storage.compact();
+      expect(await storage.ids()).toEqual(['flow.step.brave-otter.0-1']);
+      await writeRun(storeIn(folder), 'calm-heron', 1, { ends: true });
+      expect(await storage.verify()).toMatchObject({ ok: true });
+    },
+  );
 
   test('goes on where a merge is lost and one of the segments that it merged is damaged', async () => {
     const folder = join(temporaryFolder(), 'history');

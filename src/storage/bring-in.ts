@@ -44,6 +44,11 @@ export interface Known extends Place {
   readonly content: string | null;
 }
 
+/** Why a run has no place: it was not known when the bringing in began, and somebody else has brought it, or another of its uuid. */
+export interface Late {
+  readonly why: string;
+}
+
 /** Brings runs into a store, each once. */
 export class Arrivals {
   readonly #destination: Destination;
@@ -79,25 +84,42 @@ export class Arrivals {
   /**
    * Gives a run a number and a slug of this store, its own slug if that is free. From then on the store knows its uuid, by an event
    * `merging`, so that another attempt goes on with the same place; of two that begin it at once, the one whose event was stored.
+   * Where that is one of other content, or has come to its end, nothing of this run may be written, and it has no place.
    */
-  async begin(run: Incoming, after?: number): Promise<Place> {
+  async begin(run: Incoming, after?: number): Promise<Place | Late> {
     const { uuid, flow } = run;
     const begun = this.#known.get(uuid);
+    const late = begun === undefined ? null : lateBy(begun, run);
+    if (late !== null) return late;
     if (begun !== undefined && this.#claims.has(uuid)) return begun;
     const request = { uuid, flow, drawSlug: ownSlugFirst(run.slug), ...(after === undefined ? {} : { after }) };
     const mayBe = (number: number) => (begun === undefined ? !this.#numbers.has(number) : number === begun.number);
     const earlier = await this.#destination.reclaim(request, mayBe);
     this.#claims.set(uuid, earlier); // one of a run that was begun may be somebody else's, who is bringing in the same
-    if (begun !== undefined) return begun;
-    const claim = earlier ?? (await this.#destination.claim(request));
-    this.#claims.set(uuid, claim);
-    const details = JSON.stringify({ origin: run.origin, content: run.content });
-    const mark = { event: 'merging', happened_at: run.startedAt, details };
-    await write(this.#destination, run, 1, { runs: [eventRow(run, { number: claim.number, slug: claim.slug }, mark)] });
-    const stored = (await knownRuns(this.#destination, uuid)).get(uuid) as Known; // just written, by us or by who was faster
+    if (begun === undefined) {
+      const claim = earlier ?? (await this.#destination.claim(request));
+      this.#claims.set(uuid, claim);
+      const details = JSON.stringify({ origin: run.origin, content: run.content });
+      const mark = { event: 'merging', happened_at: run.startedAt, details };
+      await write(this.#destination, run, 1, { runs: [eventRow(run, { number: claim.number, slug: claim.slug }, mark)] });
+    }
+    return await this.#asStored(run);
+  }
+
+  /** What the store says of a run that has its event `merging`: ours, or that of somebody who was faster. */
+  async #asStored(run: Incoming): Promise<Place | Late> {
+    const { uuid } = run;
+    const stored = (await knownRuns(this.#destination, uuid)).get(uuid) as Known;
     this.#known.set(uuid, stored);
     this.#numbers.add(stored.number);
-    return stored;
+    const late = lateBy(stored, run);
+    const claim = this.#claims.get(uuid);
+    if (late !== null || claim?.number !== stored.number) {
+      await claim?.release({ abandoned: true });
+      this.#claims.set(uuid, null);
+    }
+    if (late !== null) this.#claims.delete(uuid);
+    return late ?? stored;
   }
 
   /** Writes the rows of a run that has been begun, and last what happened to it, with which it counts as ended. */
@@ -111,6 +133,7 @@ export class Arrivals {
     await write(this.#destination, run, number, { runs: events });
     const claim = this.#claims.get(run.uuid);
     this.#claims.delete(run.uuid);
+    this.#known.set(run.uuid, { ...place, state: 'whole', content: run.content });
     await claim?.release();
   }
 
@@ -119,6 +142,13 @@ export class Arrivals {
     for (const claim of this.#claims.values()) await claim?.release({ abandoned: true });
     this.#claims.clear();
   }
+}
+
+/** Null where the run may be written to the place at which it is known: the same was begun there, and has not ended. */
+function lateBy(known: Known, { content }: Incoming): Late | null {
+  const where = `was brought in by another process meanwhile, as ${known.slug}`;
+  if (known.content !== content) return { why: `one of the same uuid and other content ${where}` };
+  return known.state === 'begun' ? null : { why: `it ${where}` };
 }
 
 /** The runs that a store has, by uuid: all of them, or the one that has a given uuid. */

@@ -1,10 +1,11 @@
-import { readdir, readFile, stat, utimes } from 'node:fs/promises';
+import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { MarqueError, show } from '../error.ts';
 import { lastRunNumber } from '../sid.ts';
 import type { Claim, ClaimRequest } from '../store.ts';
 import { makeFolder, namesIn, putIfAbsent, reading, unlessGone, writeWhole } from './files.ts';
 import { freeSlug } from './free-slug.ts';
+import { beat } from './heartbeat.ts';
 import type { LiveRun } from './heir.ts';
 import { currentOwner, isCurrent, isProvenDead, isSeenAlive, type Owner } from './owner.ts';
 
@@ -21,8 +22,6 @@ interface ClaimRecord extends Owner {
   /** Since when nobody writes to the run any more although it never ended, its process living on: ISO 8601, UTC. */
   readonly abandonedAt?: string;
 }
-
-const heartbeatMs = 10_000;
 
 /** Milliseconds without a heartbeat after which nobody can say whether a run on another machine goes on. */
 const lapseMs = 60_000;
@@ -60,9 +59,9 @@ export async function reclaimRun(
   const taken = new Set(await namesIn(folder));
   for (const number of numbersIn(taken)) {
     if (!mayBe(number)) continue;
-    const record = (await claimAt(folder, number))?.record;
-    if (record?.uuid !== request.uuid || !(isOver(record) || isOwn(record))) continue;
-    const { uuid, flow, slug } = record;
+    const claim = await claimAt(folder, number);
+    if (claim?.record.uuid !== request.uuid || !(isOver(claim) || isOwn(claim.record))) continue;
+    const { uuid, flow, slug } = claim.record;
     const own = { uuid, flow, ...currentOwner(), claimedAt: new Date().toISOString(), number, slug };
     await writeWhole(pathOf(folder, number), text(own));
     return await holdClaim(folder, request, taken, own);
@@ -102,7 +101,7 @@ async function holdClaim(folder: string, request: ClaimRequest, taken: Set<strin
  */
 export async function diedAt(folder: string, number: number, uuid: string): Promise<number | null> {
   const claim = await claimAt(folder, number);
-  if (claim === null || claim.record.uuid !== uuid || !isOver(claim.record)) return null;
+  if (claim === null || claim.record.uuid !== uuid || !isOver(claim)) return null;
   return claim.lastBeat;
 }
 
@@ -118,15 +117,16 @@ export async function othersHaveRuns(folder: string): Promise<boolean> {
 
 /** A process that is seen to live counts however long it has held its event loop, and has not touched its claim. */
 async function beating(folder: string, withinMs: number): Promise<readonly ClaimRecord[]> {
-  return (await claimsIn(folder)).flatMap(({ record, lastBeat }) => {
-    if (isOver(record)) return [];
+  return (await claimsIn(folder)).flatMap((claim) => {
+    const { record, lastBeat } = claim;
+    if (isOver(claim)) return [];
     return isSeenAlive(record) || Date.now() - lastBeat <= withinMs ? [record] : [];
   });
 }
 
 /** The uuids of the runs that certainly have nobody any more who writes to them. */
 export async function overRuns(folder: string): Promise<ReadonlySet<string>> {
-  return new Set((await claimsIn(folder)).flatMap(({ record }) => (isOver(record) ? [record.uuid] : [])));
+  return new Set((await claimsIn(folder)).flatMap((claim) => (isOver(claim) ? [claim.record.uuid] : [])));
 }
 
 /**
@@ -149,7 +149,7 @@ export async function lapsedRuns(folder: string, numbers: readonly number[]): Pr
   for (const number of numbers) {
     const claim = await claimAt(folder, number);
     if (claim === null || Date.now() - claim.lastBeat <= lapseMs) continue;
-    if (isOver(claim.record) || !isSeenAlive(claim.record)) lapsed.push(number);
+    if (isOver(claim) || !isSeenAlive(claim.record)) lapsed.push(number);
   }
   return lapsed;
 }
@@ -159,8 +159,8 @@ function isOwn(record: ClaimRecord): boolean {
   return record.host === host && record.bootId === bootId && record.pid === pid && record.processStartedAt === processStartedAt;
 }
 
-function isOver(record: ClaimRecord): boolean {
-  return record.abandonedAt !== undefined || isProvenDead(record);
+function isOver({ record, lastBeat }: Found): boolean {
+  return record.abandonedAt !== undefined || isProvenDead(record, lastBeat);
 }
 
 /** A claim with its last heartbeat in epoch milliseconds. */
@@ -192,19 +192,6 @@ async function claimAt(folder: string, name: number | string): Promise<Found | n
     if (error instanceof SyntaxError) return null;
     throw error;
   }
-}
-
-/** Touches the file every ten seconds, without keeping the process alive, until the returned function is called. */
-function beat(path: string): () => Promise<void> {
-  let touching: Promise<void> = Promise.resolve();
-  const timer = setInterval(() => {
-    const now = new Date();
-    touching = utimes(path, now, now).catch(() => undefined); // a lapsed heartbeat says as much as an error would
-  }, heartbeatMs).unref();
-  return async () => {
-    clearInterval(timer);
-    await touching;
-  };
 }
 
 function checkNumber(folder: string, number: number): number {

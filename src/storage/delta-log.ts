@@ -232,8 +232,8 @@ export class DeltaLog {
   }
 
   /**
-   * Applies the versions that have come. Where one says that a repair has put something else in the place of a version that is applied
-   * already, all of them are read again: what is known rests on what is not true any more. Until the repair is done, that fails.
+   * Applies the versions that have come. Where one says that a repair has replaced a version that is applied already, all of them are read
+   * again: what is known rests on what is not true any more. Until the repair is done, that fails.
    */
   async #goOn(): Promise<void> {
     if (await this.#replayInto(this.#state, this.#highest)) return;

@@ -63,7 +63,7 @@ export class DuckDBStore implements Store {
     this.#checkOpen();
     return await this.#reads.add(async () => {
       const file = await this.#open(false);
-      const spilled = await this.#spillsOf(file).batches(); // before the file's own state: what has gone from there is in it
+      const spilled = await this.#spillsOf(file).batches(unflushed); // before the file's own state: what has gone from there is in it
       return await file.snapshot([...spilled, ...unflushed]);
     });
   }

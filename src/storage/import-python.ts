@@ -51,6 +51,10 @@ export async function importPython(destination: Destination, given: string, limi
         }
         const incoming = incomingOf(run, uuid, given, lost);
         const place = await arrivals.begin(incoming);
+        if ('why' in place) {
+          skipped.push({ run: run.run, why: place.why });
+          continue;
+        }
         await arrivals.complete(incoming, place);
         merged.push({ from: run.run, run: place.slug });
       }

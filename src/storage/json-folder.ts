@@ -77,7 +77,8 @@ export class JsonFolder {
         if (folder !== null) found.push(folder);
       }
     }
-    return found;
+    const late = lateRuns(found.map(({ run }) => run));
+    return found.filter(({ run }) => !late.has(run));
   }
 
   /** What the runs' own files hold. */
@@ -89,7 +90,8 @@ export class JsonFolder {
         if (run !== null) runs.push(run);
       });
     }
-    return runs;
+    const late = lateRuns(runs);
+    return runs.filter((run) => !late.has(run));
   }
 
   /** What a run's own file holds; null where there is none. Read again only when it has been replaced. */
@@ -165,6 +167,26 @@ export class JsonFolder {
 /** Where a scope, or with ordinal 0 the run itself, stands in its run's folder. */
 export function scopePath(folder: string, ordinal: number): string {
   return join(folder, `${ordinal}.json`);
+}
+
+/**
+ * Runs that two began to bring in at once have a file each, one of which gets the rows: that which has come further, or else that of the
+ * lower number. The others are none.
+ */
+function lateRuns(runs: readonly RunRows[]): ReadonlySet<RunRows> {
+  const first = new Map<string | null, RunRows>();
+  const late = new Set<RunRows>();
+  for (const run of runs.toSorted((a, b) => Number(isOnlyBegun(a)) - Number(isOnlyBegun(b)) || a.number - b.number)) {
+    const uuid = run.events[0]?.uuid;
+    if (uuid === undefined) continue;
+    if (isOnlyBegun(run) && first.has(uuid)) late.add(run);
+    else first.set(uuid, run);
+  }
+  return late;
+}
+
+function isOnlyBegun({ events }: RunRows): boolean {
+  return events.every(({ event }) => event === 'merging');
 }
 
 function checkMarker(path: string, text: string): void {

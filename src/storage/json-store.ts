@@ -73,7 +73,7 @@ export class JsonStore implements Store {
   /** What is not in files is taken first: a file that is written meanwhile is then seen as well, and counts instead. */
   async snapshot(unflushed: readonly Batch[]): Promise<Snapshot> {
     await this.#folder.open(false);
-    const spilled = await this.#spills.batches();
+    const spilled = await this.#spills.batches(unflushed);
     const waiting = this.#waiting;
     const unwritten = [...spilled, ...unflushed].filter(({ id }) => !this.#written.has(keyOf(id)));
     const source = new JsonSource(this.#folder, await this.#folder.list(), unwritten, waiting);

@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
-import { readFile, realpath, readlink, rename } from 'node:fs/promises';
+import { readFile, realpath, readlink, rename, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { MarqueError, show } from '../error.ts';
 import { hasCode, putIfAbsent, remove, syncFolder, writing } from './files.ts';
+import { beat } from './heartbeat.ts';
 import { currentOwner, isNeighbour, isProvenDead, isSeenAlive, type Owner } from './owner.ts';
 
 /** A lock that is held. It dies with its process: the next one who asks finds out and takes it over. */
@@ -22,6 +23,8 @@ interface Holder extends Owner {
 interface Link {
   readonly path: string;
   readonly holder: Holder;
+  /** When its holder last touched it, in epoch milliseconds. */
+  readonly lastBeat: number;
 }
 
 /**
@@ -41,7 +44,7 @@ export async function lockFile(file: string): Promise<Lock> {
   for (;;) {
     const chain = await chainFrom(path);
     const last = chain.at(-1);
-    if (last !== undefined && !isProvenDead(last.holder)) throw locked(file, path, last.holder);
+    if (last !== undefined && !isProvenDead(last.holder, last.lastBeat)) throw locked(file, path, last.holder);
     const own = last === undefined ? path : heirPath(path, last.holder);
     if (!(await putIfAbsent(own, `${JSON.stringify(holder, null, 2)}\n`))) continue; // somebody was faster: see who
     // Somebody may have completed a takeover since the chain was read: then ours hangs on a link that is no longer there.
@@ -54,7 +57,13 @@ export async function lockFile(file: string): Promise<Lock> {
       for (const link of chain.slice(1)) await remove(link.path);
       await syncFolder(dirname(path));
     }
-    return { release: () => unlock(path, holder) };
+    const stop = beat(path);
+    return {
+      release: async () => {
+        await stop();
+        await unlock(path, holder);
+      },
+    };
   }
 }
 
@@ -88,7 +97,7 @@ async function chainFrom(path: string): Promise<Link[]> {
   for (let next = path; ;) {
     const holder = await readHolder(next);
     if (holder === null) return chain;
-    chain.push({ path: next, holder });
+    chain.push({ path: next, holder, lastBeat: await touchedAt(next) }); // where a new one has come since, neither counts as dead
     next = heirPath(path, holder);
   }
 }
@@ -115,6 +124,10 @@ async function readHolder(path: string): Promise<Holder | null> {
     'STORE_LOCKED',
     `${show(path, 300)} is not a lock of this library: delete it if no process uses the file that it stands beside`,
   );
+}
+
+async function touchedAt(path: string): Promise<number> {
+  return Math.floor((await stat(path).catch(() => null))?.mtimeMs ?? Date.now());
 }
 
 async function unlock(path: string, own: Holder): Promise<void> {

@@ -2,7 +2,7 @@ import { MarqueError } from '../error.ts';
 import type { Row } from '../schema.ts';
 import { ordinalOf, runNumberOf, sidOf } from '../sid.ts';
 import type { Snapshot } from '../store.ts';
-import { Arrivals, type Destination, type Incoming, type Place } from './bring-in.ts';
+import { Arrivals, type Destination, type Incoming, type Late, type Place } from './bring-in.ts';
 import { chosenRuns, listRuns, type RunChoice, type RunEntry } from './chosen-runs.ts';
 import type { TableRowLists } from './row-batch.ts';
 import { runPieces } from './run-pieces.ts';
@@ -82,15 +82,19 @@ class Merge {
     for (const run of this.#chosen.values()) {
       const incoming = await this.#incoming(run);
       const place = await this.#begin(incoming, run);
+      if ('why' in place) {
+        skipped.push({ run: run.slug, why: place.why });
+        continue;
+      }
       await this.#arrivals.complete(incoming, place);
       merged.push({ from: run.slug, run: place.slug });
     }
     return { merged, skipped };
   }
 
-  async #begin(incoming: Incoming, run: RunEntry): Promise<Place> {
+  async #begin(incoming: Incoming, run: RunEntry): Promise<Place | Late> {
     const place = await this.#arrivals.begin(incoming, this.#keepNumbers ? run.number - 1 : undefined);
-    if (this.#keepNumbers && (place.number !== run.number || place.slug !== run.slug)) {
+    if (this.#keepNumbers && !('why' in place) && (place.number !== run.number || place.slug !== run.slug)) {
       throw new MarqueError(
         'STORE_DAMAGED',
         `run ${run.slug} cannot keep its number ${run.number}: two runs of ${this.#label} have it`,
@@ -152,7 +156,11 @@ class Merge {
 
   async #placeOf(number: number): Promise<Place | null> {
     const chosen = this.#chosen.get(number);
-    if (chosen !== undefined) return this.#keepNumbers ? chosen : await this.#begin(await this.#incoming(chosen), chosen);
+    if (chosen !== undefined) {
+      if (this.#keepNumbers) return chosen;
+      const place = await this.#begin(await this.#incoming(chosen), chosen);
+      if (!('why' in place)) return place;
+    }
     const run = this.#all.get(number);
     const known = run === undefined ? undefined : this.#arrivals.known(run.uuid);
     return known === undefined || known.state === 'deleted' || known.state === 'dropped' ? null : known;

@@ -13,6 +13,12 @@ export interface Owner {
   readonly pidNamespace: string | null;
 }
 
+/**
+ * Milliseconds without a heartbeat, sixty of them missed, after which a process of another container under this host name and boot has
+ * ended. A container that is started again has a new pid namespace, and nobody can look into the old one any more.
+ */
+const silenceMs = 600_000;
+
 let owner: Owner | undefined;
 
 /** This process as an owner. */
@@ -35,13 +41,16 @@ export function isCurrent(other: Owner): boolean {
 
 /**
  * Whether an owner has certainly ended: only its own host can tell, and only where its pid means the same process. A process that cannot
- * be looked at counts as alive, so that nothing is ever taken from a live one.
+ * be looked at counts as alive, so that nothing is ever taken from a live one; in another container of the host, until it has been silent
+ * for ten minutes.
+ *
+ * @param lastBeat when it last touched what it holds, in epoch milliseconds; null where it does not
  */
-export function isProvenDead(other: Owner): boolean {
+export function isProvenDead(other: Owner, lastBeat: number | null = null): boolean {
   const self = currentOwner();
   if (other.host !== self.host) return false;
   if (other.bootId !== null && self.bootId !== null && other.bootId !== self.bootId) return true;
-  if (!isNeighbour(other)) return false;
+  if (!isNeighbour(other)) return lastBeat !== null && isElsewhereOnBoot(other) && Date.now() - lastBeat > silenceMs;
   try {
     process.kill(other.pid, 0);
   } catch (error) {
@@ -61,6 +70,13 @@ export function isSeenAlive(other: Owner): boolean {
 export function isNeighbour(other: Owner): boolean {
   const self = currentOwner();
   return other.host === self.host && (other.pidNamespace ?? null) === self.pidNamespace; // claims of older versions have none
+}
+
+/** Whether an owner is certainly of another container of this boot: older versions do not say. */
+function isElsewhereOnBoot(other: Owner): boolean {
+  const self = currentOwner();
+  const namespaces = [other.pidNamespace ?? null, self.pidNamespace];
+  return other.bootId !== null && other.bootId === self.bootId && !namespaces.includes(null);
 }
 
 function bootId(): string | null {

@@ -102,7 +102,7 @@ export class ParquetStore implements Store {
   async snapshot(unflushed: readonly Batch[]): Promise<Snapshot> {
     return await this.#use(async () => {
       await this.#logs.scopes.checkPlace();
-      const spilled = await this.#spills.batches(); // before the logs: what has gone from there is in them
+      const spilled = await this.#spills.batches(unflushed); // before the logs: what has gone from there is in them
       if (!this.#exists) {
         // Of a process that ended before its first flush a spill is all there is, and who only reads must not make tables of it.
         const isSpillOnly = spilled.length > 0 && !this.#mayCreate && !(await isStore(this.#folder, this.#logs));

@@ -97,16 +97,17 @@ export class Spills {
 
   /**
    * All batches that can be used, for a reader who takes the store's own state only afterwards: a file that has gone meanwhile has been
-   * stored. Each is read once; of those that cannot be used, and what their writers have spilled after them, a warning tells.
+   * stored, and of the `unflushed` ones the reader has the rows. Each is read once; of those that cannot be used, and what their writers have spilled after them, a warning tells.
    */
-  async batches(): Promise<readonly Batch[]> {
+  async batches(unflushed: readonly Batch[] = []): Promise<readonly Batch[]> {
     const files = await this.list();
     const paths = new Set(files.map(({ path }) => path));
     for (const path of this.#known.keys()) if (!paths.has(path)) this.#known.delete(path);
     const batches: Batch[] = [];
+    const known = new Set(unflushed.map(({ id }) => nameOf(id))); // a signal that did not end the process has them spilled as well
     const spoilt = new Set<string>();
     for (const file of files) {
-      if (spoilt.has(file.writer)) continue;
+      if (spoilt.has(file.writer) || known.has(nameOf(file))) continue;
       const batch = await this.#knownBatch(file);
       if (batch instanceof UnusableSpill) spoilt.add(file.writer);
       else if (batch !== null) batches.push(batch);

@@ -179,7 +179,7 @@ export abstract class Storage extends History implements AsyncDisposable {
       park: (id, mark) => this.#store.park(id, mark),
       onFailure,
     });
-    if (this.#writers.size === 0) this.#offExit = onExit(() => this.#spill());
+    if (this.#writers.size === 0) this.#offExit = onExit((mayLiveOn) => this.#spill(mayLiveOn));
     this.#writers.add(writer);
     return writer;
   }
@@ -199,11 +199,17 @@ export abstract class Storage extends History implements AsyncDisposable {
     await writer.claim.release();
   }
 
-  /** Called when the process ends with runs that have not: what is in memory only goes to where the next process finds it. */
-  #spill(): void {
-    for (const writer of this.#writers) {
+  /**
+   * Called when the process ends with runs that have not: what is in memory only goes to where the next process finds it. Where the process
+   * may live on, that is only what never changes any more: a run that goes on hears the signal itself, and a parked batch that has become a
+   * spill would be gone for its writer. Such spills stay for the next process, which finds that their batches are stored.
+   */
+  #spill(mayLiveOn: boolean): void {
+    for (const writer of mayLiveOn ? this.#ended : this.#writers) {
       try {
-        this.#store.spill(writer.unwritten());
+        const batches = writer.unwritten();
+        const parked = mayLiveOn ? batches.findIndex(({ rows }) => 'read' in rows) : -1;
+        this.#store.spill(parked === -1 ? batches : batches.slice(0, parked));
       } catch (error) {
         lastWords(`${this} could not keep the last rows of run ${writer.claim.slug}: ${messageOf(error)}\n`);
       }
@@ -283,9 +289,11 @@ export abstract class Storage extends History implements AsyncDisposable {
       await this.flush();
     } finally {
       this.#takesRows = false; // a flow that still runs fails, rather than to find its rows gone
+      for (const writer of this.#writers) writer.stopTrying();
       // A run that goes on without its storage will never be recorded to end, unless rows of it are left that a spill may still save.
-      const writers = [...this.#writers];
-      await settled(writers.map((writer) => writer.claim.release({ abandoned: writer.unwritten().length === 0 })));
+      // The claim of such a one beats as long as the process lives: others would take what is parked for a dead one's.
+      const over = [...this.#writers].filter((writer) => writer.unwritten().length === 0);
+      await settled(over.map((writer) => writer.claim.release({ abandoned: true })));
       await Promise.all([...this.#snapshots].map((snapshot) => snapshot.release()));
       await this.#store.close();
     }
