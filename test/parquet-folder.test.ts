@@ -221,11 +221,11 @@ describe('creation', () => {
       mkdirSync(folder);
       const noCheckpoints = { readCheckpoint: () => Promise.reject(new Error('there is none')) };
       const writer = await SegmentWriter.open(folder, { threads: 1 });
-      let isMade = false;
+      const made = { yet: false };
       const making = createTables(logsIn(folder, noCheckpoints), (table) => writer.writeEmpty(table)).finally(
-        () => (isMade = true),
+        () => (made.yet = true),
       );
-      while (!isMade) expect(await isStore(folder, logsIn(folder, noCheckpoints))).toBeTypeOf('boolean');
+      while (!made.yet) expect(await isStore(folder, logsIn(folder, noCheckpoints))).toBeTypeOf('boolean');
       await making;
       expect(await isStore(folder, logsIn(folder, noCheckpoints))).toBe(true);
       await writer.close();
