@@ -60,7 +60,7 @@ export async function reclaimRun(
   for (const number of numbersIn(taken)) {
     if (!mayBe(number)) continue;
     const claim = await claimAt(folder, number);
-    if (claim?.record.uuid !== request.uuid || !(isOver(claim) || isOwn(claim.record))) continue;
+    if (claim?.record.uuid !== request.uuid || !(isOver(claim) || isCurrent(claim.record))) continue;
     const { uuid, flow, slug } = claim.record;
     const own = { uuid, flow, ...currentOwner(), claimedAt: new Date().toISOString(), number, slug };
     await writeWhole(pathOf(folder, number), text(own));
@@ -152,11 +152,6 @@ export async function lapsedRuns(folder: string, numbers: readonly number[]): Pr
     if (isOver(claim) || !isSeenAlive(claim.record)) lapsed.push(number);
   }
   return lapsed;
-}
-
-function isOwn(record: ClaimRecord): boolean {
-  const { host, bootId, pid, processStartedAt } = currentOwner();
-  return record.host === host && record.bootId === bootId && record.pid === pid && record.processStartedAt === processStartedAt;
 }
 
 function isOver({ record, lastBeat }: Found): boolean {

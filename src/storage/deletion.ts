@@ -8,6 +8,11 @@ export function deletionOf(uuid: string): BatchId {
   return { writer: `${uuid}${ending}`, number: 1 };
 }
 
+/** Whether a batch is one of those. */
+export function isDeletion({ writer }: BatchId): boolean {
+  return writer.endsWith(ending);
+}
+
 /**
  * The numbers of deleted runs that may have rows left, by the segments of the table `runs`: those whose event stands in a segment of its
  * own. It is merged into another only when their rows have gone.
@@ -19,5 +24,5 @@ export function openDeletions(segments: readonly Segment[]): readonly number[] {
 /** The number of the run whose deletion is what a segment of the table `runs` holds; null where it holds something else. */
 export function deletedBy({ batch, stats }: Segment): number | null {
   const number = stats['run_number']?.min;
-  return batch?.writer.endsWith(ending) === true && typeof number === 'number' ? number : null;
+  return batch !== null && isDeletion(batch) && typeof number === 'number' ? number : null;
 }

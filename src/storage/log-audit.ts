@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { MarqueError, messageOf } from '../error.ts';
 import type { TableName } from '../schema.ts';
 import { lastCheckpoint, lastCheckpointVersion } from './checkpoint.ts';
+import { isDeletion } from './deletion.ts';
 import { type DeltaActions, parseActions } from './delta-actions.ts';
 import type { CheckpointFormat, DeltaLog } from './delta-log.ts';
 import { namesIn } from './files.ts';
@@ -67,7 +68,7 @@ export function batchesOnlyIn(
   scopes: TableState,
 ): readonly { readonly writer: string; readonly number: number }[] {
   const ids = Array.from(runs.batches, ([writer, number]) => ({ writer, number }));
-  return ids.filter((id) => !scopes.has(id) && !id.writer.endsWith('-deleted/0')); // a deletion is an event, and no batch of a flow
+  return ids.filter((id) => !scopes.has(id) && !isDeletion(id)); // a deletion is an event, and no batch of a flow
 }
 
 /** What believed versions add up to, up to one, on top of a checkpoint where one is given. Versions that are missing say nothing. */

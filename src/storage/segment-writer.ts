@@ -141,8 +141,9 @@ export class SegmentWriter implements CheckpointFormat {
   /** `read_parquet` wants at least one file. This one is outside of the store. */
   async #withoutRows(table: TableName): Promise<string> {
     const path = join(this.#database.temporaryFolder, `${table}.parquet`);
-    const columns = columnsOf(table).map(([column]) => quoteName(column));
-    await this.#connection.run(`COPY (SELECT ${columns.join(', ')} FROM batch(NULL, '${table}')) TO $1 (FORMAT parquet)`, [path]);
+    await this.#connection.run(`COPY (SELECT ${columnListOf(table)} FROM batch(NULL, '${table}')) TO $1 (FORMAT parquet)`, [
+      path,
+    ]);
     return path;
   }
 
@@ -171,11 +172,10 @@ export class SegmentWriter implements CheckpointFormat {
     source: string,
     values: readonly SqlValue[],
   ): Promise<SegmentFile> {
-    const columns = columnsOf(table).map(([column]) => quoteName(column));
     const path = join(this.#folder, table, name);
     const temporary = temporaryBeside(path);
     try {
-      const text = `COPY (SELECT ${columns.join(', ')} FROM ${source}) TO $${values.length + 1} (${format})`;
+      const text = `COPY (SELECT ${columnListOf(table)} FROM ${source}) TO $${values.length + 1} (${format})`;
       const { columns: said, values: rows } = await this.#connection.run(text, [...values, temporary]);
       const column = (wanted: string): unknown => rows[said.findIndex((one) => one.name === wanted)]?.[0];
       const statistics = column('column_statistics') as ReadonlyMap<string, ReadonlyMap<string, string>>;
@@ -191,6 +191,13 @@ export class SegmentWriter implements CheckpointFormat {
 /** SQL for the run that a row belongs to. */
 function runNumberIn(table: TableName): string {
   return table === 'runs' ? 'run_number' : 'sid // 4294967296';
+}
+
+/** The columns of a table, in file order, for a SELECT. */
+function columnListOf(table: TableName): string {
+  return columnsOf(table)
+    .map(([column]) => quoteName(column))
+    .join(', ');
 }
 
 function keyOf({ writer, number }: BatchId, table: TableName | ''): string {
