@@ -1,9 +1,10 @@
 import { MarqueError } from './error.ts';
-import type { Glob } from './glob.ts';
+import { globPredicates } from './glob-sql.ts';
 import type { RunSelection, Search } from './search.ts';
 import { lastOrdinal, sidOf } from './sid.ts';
-import type { SqlValue, Statement } from './store.ts';
+import type { Statement } from './store.ts';
 import type { Tag } from './tag.ts';
+import { Values } from './values.ts';
 
 /** A name as it stands in an id. A pattern of nothing else matches only itself. */
 const plainName = /^[\p{L}\p{N}\p{M}_-]+$/u;
@@ -48,16 +49,6 @@ export function compileTagCandidates(search: Search, oldest = 0): Statement {
   const scopes = `SELECT sid FROM raw.scopes${where(scopePredicates(search, oldest, values))}`;
   const predicates = [...placePredicates(search, oldest, values), `sid IN (${scopes})`];
   return { text: `SELECT DISTINCT content, value FROM raw.tags${where(predicates)}`, values: values.bound };
-}
-
-/** The values bound so far; an equal one is bound once. */
-class Values {
-  readonly bound: SqlValue[] = [];
-
-  bind(value: SqlValue): string {
-    const known = this.bound.indexOf(value);
-    return `$${known === -1 ? this.bound.push(value) : known + 1}`;
-  }
 }
 
 function where(predicates: readonly string[]): string {
@@ -105,11 +96,6 @@ function runPredicates(runs: RunSelection, values: Values): string[] {
     case 'all':
       return [];
   }
-}
-
-/** RE2, as DuckDB has it, takes time linear in the text: GLOB and LIKE do not. */
-function globPredicates(text: string, { regex, negated }: Glob, values: Values): string[] {
-  return regex === null ? [] : [`${negated ? 'NOT ' : ''}regexp_full_match(${text}, ${values.bind(regex)}, 's')`];
 }
 
 /** DuckDB's IS NOT DISTINCT FROM takes null for null and NaN for NaN, as the distinct tags do. */

@@ -53,6 +53,7 @@ export function planSearch(target: string | StepLike, options: SearchOptions, cu
     glob,
     flow: ownFlow && (byStep || options.runs === 'previous') ? current.flow : null,
     step: byStep ? toStep(target).name : null,
+    predicate: null,
     where,
     runs: planRuns(options.runs ?? 'latest', glob, ownFlow ? current : null, current),
     order,

@@ -87,6 +87,7 @@ const searches: fc.Arbitrary<Search> = fc.record({
   glob: optional(patterns).map((pattern) => (pattern === null ? null : compileGlob(pattern))),
   flow: seldom(flows),
   step: seldom(steps),
+  predicate: fc.constant(null),
   where: optional(predicates.map(([, where]) => where)),
   runs,
   order: fc.constantFrom('newest', 'oldest'),

@@ -46,6 +46,8 @@ const layers: readonly (readonly [file: string, whatItIs: string, reasonForLengt
   // Searching
   ['glob-syntax.ts', 'a glob taken apart'],
   ['glob.ts', 'a glob as one regular expression of linear time'],
+  ['values.ts', 'the values that a statement binds'],
+  ['glob-sql.ts', 'a glob as conditions in SQL'],
   ['extent.ts', 'the part of a store that an answer can depend on'],
   ['compile.ts', 'a search as SQL'],
   ['evaluate.ts', 'the same search over rows in memory'],

@@ -104,6 +104,7 @@ export function searchFor(parts: Partial<Search> = {}): Search {
     glob: null,
     flow: null,
     step: null,
+    predicate: null,
     where: null,
     runs: { kind: 'all' },
     order: 'oldest',
