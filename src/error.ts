@@ -17,6 +17,7 @@ export type ErrorCode =
   | 'HANDLE_ENDED' // a step's handle used after its step ended
   | 'NAME_INVALID' // a flow, step, run, artifact or context name outside the alphabet
   | 'OPTION_INVALID' // an option or argument outside its range
+  | 'PREDICATE_INVALID' // a condition of a search that cannot be meant
   | 'RUN_ACTIVE' // a run that may still be writing cannot be deleted
   | 'RUN_UNKNOWN' // a slug that no run of the store has
   | 'SCOPE_UNKNOWN' // load of an id that is not in the store

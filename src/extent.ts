@@ -1,6 +1,8 @@
-import { type Glob, literalStart } from './glob.ts';
+import { segmentBound, textBound } from './glob.ts';
+import type { TextBound } from './glob-text.ts';
+import { asksFor, conjuncts, idGlobs } from './predicate-parts.ts';
 import type { TableName } from './schema.ts';
-import type { Search } from './search.ts';
+import type { Comparison, Search } from './search.ts';
 import { lastOrdinal, lastRunNumber, runNumberOf, sidOf } from './sid.ts';
 
 /**
@@ -44,21 +46,26 @@ export function allOf(tables: Iterable<TableName>, views: Iterable<string> = [])
 }
 
 /** What a search looks at, in runs with at least the number `oldest`. It finds nothing elsewhere. */
-export function extentOfSearch({ glob, flow, step, runs, status, where }: Search, oldest = 0): Extent {
+export function extentOfSearch(search: Search, oldest = 0): Extent {
+  const { flow, step, runs, status, where, predicate } = search;
+  const conditions = conjuncts(predicate);
   const equals = (column: TextPredicate['column'], text: string | null | undefined): TextPredicate[] =>
     text == null ? [] : [{ column, kind: 'equals', texts: [text] }];
   const texts: TextPredicate[] = [
     ...equals('flow', flow),
-    ...equals('flow', glob?.flow),
     ...equals('step', step),
-    ...equals('step', glob?.step),
-    ...equals('run', glob?.run),
-    ...(glob === null ? [] : startOfId(glob)),
-    ...(runs.kind === 'slug' ? startOf('run', runs.glob) : []),
+    ...idGlobs(search).flatMap((glob) =>
+      (['flow', 'step', 'run'] as const).flatMap((name) => within(name, segmentBound(glob, name))),
+    ),
+    ...(runs.kind === 'slug' ? within('run', textBound(runs.glob)) : []),
     { column: 'status', kind: 'equals', texts: status },
+    ...conditions.flatMap((one): TextPredicate[] =>
+      one.kind === 'status' ? [{ column: 'status', kind: 'equals', texts: one.status }] : [],
+    ),
   ];
-  const tables: TableName[] = where === null ? ['scopes'] : ['scopes', 'tags'];
-  return { ...allOf(tables), sids: sidsOf(runs, oldest), texts };
+  const times = conditions.flatMap((one) => (one.kind === 'time' && one.of === 'started' ? [startedWithin(one.test)] : []));
+  const tables: TableName[] = where === null && !asksFor(predicate, 'tag') ? ['scopes'] : ['scopes', 'tags'];
+  return { ...allOf(tables), sids: sidsOf(runs, oldest), texts, times };
 }
 
 /** The scopes with these keys, and everything that is read with them. */
@@ -97,21 +104,15 @@ export function runNumbersOf({ first, last }: SidRange): SidRange {
   return { first: runNumberOf(first), last: Math.min(runNumberOf(last), lastRunNumber) };
 }
 
-/** What the beginning of a pattern over ids `flow.step.run.path` says about their first segments: all but the last are whole. */
-function startOfId(glob: Glob): TextPredicate[] {
-  const parts = literalStart(glob).text.split('.');
-  return (['flow', 'step', 'run'] as const).flatMap((column, index): TextPredicate[] => {
-    const part = parts[index];
-    if (part === undefined) return [];
-    return index === parts.length - 1 ? begins(column, part) : [{ column, kind: 'equals', texts: [part] }];
-  });
+function startedWithin(test: Comparison): TimePredicate {
+  const isLower = test.op === 'gt' || test.op === 'ge';
+  const [from, to] =
+    test.op === 'between'
+      ? [test.from, test.to]
+      : [isLower ? test.value : Number.NEGATIVE_INFINITY, isLower ? Number.POSITIVE_INFINITY : test.value];
+  return { column: 'started_at', from, to };
 }
 
-function startOf(column: TextPredicate['column'], glob: Glob): TextPredicate[] {
-  const { text, isWhole } = literalStart(glob);
-  return isWhole ? [{ column, kind: 'equals', texts: [text] }] : begins(column, text);
-}
-
-function begins(column: TextPredicate['column'], text: string): TextPredicate[] {
-  return text === '' ? [] : [{ column, kind: 'begins', texts: [text] }];
+function within(column: TextPredicate['column'], bound: TextBound | null): TextPredicate[] {
+  return bound === null ? [] : [{ column, ...bound }];
 }

@@ -1,17 +1,22 @@
 import { MarqueError, show } from './error.ts';
 import { compileGlob, type Glob } from './glob.ts';
-import type { RunSelection, Search } from './search.ts';
+import { and } from './predicate.ts';
+import { checkPredicate, statuses } from './predicate-check.ts';
+import { someCondition } from './predicate-parts.ts';
+import type { ReadingOptions } from './reading.ts';
+import type { Predicate, RunSelection, Search } from './search.ts';
 import { type StepLike, toStep } from './step.ts';
 import type { Status } from './store.ts';
 import type { Tag } from './tag.ts';
 
 /** How to narrow a search. */
-export interface SearchOptions {
+export interface SearchOptions extends ReadingOptions {
   /**
-   * Finds only scopes of which at least one tag passes. It is called once for each distinct tag, so it must depend on nothing
-   * but the tag; it must not be async.
+   * Finds only scopes for which this holds: a predicate such as `tag('loss').lt(0.1)`, which becomes SQL; or a function of a tag, which
+   * at least one tag of the scope has to pass; or a list of predicates, and at most one function, that must all hold. The function is
+   * called at least once for each distinct tag, or content, so it must depend on nothing but the tag; it must not be async.
    */
-  readonly where?: ((tag: Tag) => boolean) | undefined;
+  readonly where?: Where | readonly Where[] | undefined;
   /**
    * Which runs. `latest` (the default): inside a flow this run, or, if the pattern's first segment is literally another flow, that
    * flow's most recent run with a match; outside, the most recent run with a match. `previous`: the one before that. `all`; or a
@@ -22,9 +27,12 @@ export interface SearchOptions {
   readonly order?: 'newest' | 'oldest' | undefined;
   /** At most so many scopes. */
   readonly limit?: number | undefined;
-  /** Which statuses. By default all but `retried`, the failed attempts that another one followed. */
+  /** Which statuses. By default all but `retried`, the failed attempts that another one followed, unless a predicate names that. */
   readonly status?: Status | readonly Status[] | undefined;
 }
+
+/** What `where` takes, alone or in a list. */
+export type Where = Predicate | ((tag: Tag) => boolean);
 
 /** The run from inside of which a search is made. */
 export interface CurrentRun {
@@ -32,17 +40,15 @@ export interface CurrentRun {
   readonly number: number;
 }
 
-const statuses: readonly Status[] = ['ok', 'error', 'retried', 'skipped'];
-
 /**
  * Completes what the user asked for into a search. Throws `GLOB_INVALID`, `STEP_INVALID`, `STEP_UNNAMED`, `WHERE_INVALID`,
- * `OPTION_INVALID`.
+ * `PREDICATE_INVALID`, `OPTION_INVALID`.
  */
 export function planSearch(target: string | StepLike, options: SearchOptions, current: CurrentRun | null): Search {
   const byStep = typeof target !== 'string';
   const glob = byStep ? null : compileGlob(target);
-  const { where = null, order = 'newest', limit = null } = options;
-  if (where !== null) checkWhere(where);
+  const { order = 'newest', limit = null } = options;
+  const { predicate, where } = planWhere(options.where ?? []);
   if (order !== 'newest' && order !== 'oldest') invalid('order', order, "'newest' or 'oldest'");
   if (limit !== null && limit !== Number.POSITIVE_INFINITY && !(Number.isSafeInteger(limit) && limit >= 0)) {
     invalid('limit', limit, 'a whole number of scopes');
@@ -53,12 +59,12 @@ export function planSearch(target: string | StepLike, options: SearchOptions, cu
     glob,
     flow: ownFlow && (byStep || options.runs === 'previous') ? current.flow : null,
     step: byStep ? toStep(target).name : null,
-    predicate: null,
+    predicate,
     where,
     runs: planRuns(options.runs ?? 'latest', glob, ownFlow ? current : null, current),
     order,
     limit: limit === Number.POSITIVE_INFINITY ? null : limit,
-    status: planStatus(options.status),
+    status: planStatus(options.status, predicate),
   };
 }
 
@@ -79,18 +85,38 @@ function planRuns(runs: unknown, glob: Glob | null, here: CurrentRun | null, cur
   }
 }
 
-function planStatus(status: unknown): readonly Status[] {
-  if (status === undefined) return statuses.filter((one) => one !== 'retried');
+function planStatus(status: unknown, predicate: Predicate | null): readonly Status[] {
+  if (status === undefined) {
+    const namesRetried = someCondition(predicate, (one) => one.kind === 'status' && one.status.includes('retried'));
+    return namesRetried ? statuses : statuses.filter((one) => one !== 'retried');
+  }
   const list = Array.isArray(status) ? (status as unknown[]) : [status];
   for (const one of list) if (!statuses.includes(one as Status)) invalid('status', one, statuses.join(', '));
   return list as readonly Status[];
 }
 
-function checkWhere(where: unknown): void {
-  if (typeof where !== 'function') throw new MarqueError('WHERE_INVALID', `where is ${show(where)}: give a function of a tag`);
-  if (where.constructor.name === 'AsyncFunction') {
+/** The functions of a `where` are for JavaScript, everything else is data. */
+function planWhere(where: unknown): Pick<Search, 'predicate' | 'where'> {
+  const parts: readonly unknown[] = Array.isArray(where) ? where : [where];
+  const [test, ...others] = parts.filter((part) => typeof part === 'function') as ((tag: Tag) => boolean)[];
+  if (others.length > 0)
+    throw new MarqueError(
+      'WHERE_INVALID',
+      `where has ${others.length + 1} functions: give one, which asks for all that they do of a tag`,
+    );
+  if (test?.constructor.name === 'AsyncFunction')
     throw new MarqueError('WHERE_INVALID', 'where is async, and a promise is always true: give a synchronous function of a tag');
-  }
+  const conditions = parts.filter((part) => typeof part !== 'function').map(checkWhere);
+  const predicate = conditions.length > 1 ? and(...conditions) : (conditions[0] ?? null);
+  return { predicate, where: test ?? null };
+}
+
+function checkWhere(part: unknown): Predicate {
+  if (typeof part === 'object' && part !== null) return checkPredicate(part);
+  throw new MarqueError(
+    'WHERE_INVALID',
+    `where is ${show(part)}: give a function of a tag, or a predicate such as tag('loss').lt(0.1)`,
+  );
 }
 
 function invalid(option: string, value: unknown, wanted: string): never {

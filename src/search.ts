@@ -15,7 +15,7 @@ export interface Search {
   readonly step: string | null;
   /** What else a scope must satisfy, as data; null asks nothing more. */
   readonly predicate: Predicate | null;
-  /** Only scopes of which at least one tag passes; null asks nothing of the tags. */
+  /** Only scopes of which at least one tag passes this function as well; null asks nothing of the tags. */
   readonly where: ((tag: Tag) => boolean) | null;
   readonly runs: RunSelection;
   /** `newest`: by sid, descending, which is run number and then the order in which attempts started. */
@@ -33,29 +33,58 @@ export type RunSelection =
   /** Of the runs that have a match (and, if `before` is given, a lower number), the last (0) or the one before it (1). */
   | { readonly kind: 'recent'; readonly back: 0 | 1; readonly before: number | null };
 
-/** A condition on one scope. Plain data: `predicate.ts` builds it, `compile.ts` and `evaluate.ts` give it its one meaning. */
+/**
+ * A condition on one scope, as plain data: `predicate.ts` builds it, `predicate-sql.ts` and `predicate-match.ts` give it its one meaning.
+ * It either holds or does not, so that `not` is its opposite: nothing is unknown, as NULL is in SQL. An empty `and` holds, an empty
+ * `or` does not.
+ */
 export type Predicate =
   | { readonly kind: 'and'; readonly all: readonly Predicate[] }
   | { readonly kind: 'or'; readonly any: readonly Predicate[] }
   | { readonly kind: 'not'; readonly predicate: Predicate }
-  /** At least one tag has this content (a glob over contents, or null for any), and a value that passes. */
-  | { readonly kind: 'tag'; readonly content: string | Glob | null; readonly test: Test | null }
-  /** The param at this place in the object of params is there, and passes. */
-  | { readonly kind: 'param'; readonly path: readonly string[]; readonly test: Test | null }
+  | TagPredicate
+  | ParamPredicate
   /** The id matches. */
   | { readonly kind: 'id'; readonly glob: Glob }
   | { readonly kind: 'status'; readonly status: readonly Status[] }
-  /** `started` and `ended` in epoch milliseconds, `duration` in milliseconds. */
-  | { readonly kind: 'time'; readonly of: 'started' | 'ended' | 'duration'; readonly test: Test };
+  | TimePredicate;
+
+/** At least one tag has this content, or one that matches, and a value that passes; null asks nothing of the value. */
+export interface TagPredicate {
+  readonly kind: 'tag';
+  readonly content: string | Glob;
+  readonly test: Comparison | Membership<number | null> | null;
+}
 
 /**
- * A comparison of one value. `lt le gt ge between` hold for numbers only, and never for NaN on either side; -0 is 0. `in` holds where the
- * value is one of the list: NaN is none, null is null, and a value of another type is another value. `ne` holds where `in` of the same
- * value does not. `like` holds for a text that matches the glob.
+ * The param at this place is there, and passes; null asks nothing more. Each key names a member of an object, never an element of a
+ * list. Params are JSON, so bigints, dates, NaN and the infinities are texts there.
  */
-export type Test =
+export interface ParamPredicate {
+  readonly kind: 'param';
+  readonly path: readonly string[];
+  readonly test: Comparison | Membership<ParamValue> | { readonly op: 'like'; readonly glob: Glob } | null;
+}
+
+/** What a param can be compared with. A param that is an object or a list equals none of them. */
+export type ParamValue = string | number | boolean | null;
+
+/** `started` and `ended` in epoch milliseconds, `duration` in milliseconds. */
+export interface TimePredicate {
+  readonly kind: 'time';
+  readonly of: 'started' | 'ended' | 'duration';
+  readonly test: Comparison;
+}
+
+/** Holds for numbers only, and never for NaN. -0 is 0; `between` includes both ends. */
+export type Comparison =
   | { readonly op: 'lt' | 'le' | 'gt' | 'ge'; readonly value: number }
-  | { readonly op: 'between'; readonly from: number; readonly to: number }
-  | { readonly op: 'in'; readonly values: readonly (string | number | boolean | null)[] }
-  | { readonly op: 'ne'; readonly value: string | number | boolean | null }
-  | { readonly op: 'like'; readonly glob: Glob };
+  | { readonly op: 'between'; readonly from: number; readonly to: number };
+
+/**
+ * `in` holds where the value is one of the list: null is null, NaN is none, and of two types none equals the other. `ne` holds where
+ * `in` of that one value does not.
+ */
+export type Membership<T> =
+  | { readonly op: 'in'; readonly values: readonly T[] }
+  | { readonly op: 'ne'; readonly value: T };

@@ -1,14 +1,16 @@
+import { inspect } from 'node:util';
 import * as fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { compileSearch, compileTagCandidates } from '../src/compile.ts';
+import { compileSearch } from '../src/compile.ts';
 import { type Connection, Database } from '../src/duckdb.ts';
-import { acceptTags, evaluateSearch } from '../src/evaluate.ts';
+import { evaluateSearch } from '../src/evaluate.ts';
+import { Finder, type PageSizes } from '../src/find.ts';
 import { compileGlob } from '../src/glob.ts';
 import type { Row } from '../src/schema.ts';
 import type { RunSelection, Search } from '../src/search.ts';
 import { sidOf } from '../src/sid.ts';
 import { rawViewsSql } from '../src/sql.ts';
-import type { Batch, Status } from '../src/store.ts';
+import type { Batch, Statement, Status } from '../src/store.ts';
 import { MemoryRows } from '../src/storage/memory-rows.ts';
 import { batchOfRows } from '../src/storage/row-batch.ts';
 import type { Tag } from '../src/tag.ts';
@@ -27,15 +29,31 @@ afterAll(() => database.close());
 
 /** What DuckDB finds over these rows, going the way of every storage that speaks SQL. */
 async function findInDuckDB(search: Search, batch: Batch): Promise<unknown> {
+  return await withFinder(search, batch, undefined, (finder) => pagesOf(finder)).then((pages) => pages.flat());
+}
+
+async function pagesOf(finder: Finder, sizes?: PageSizes): Promise<(readonly number[])[]> {
+  const pages: (readonly number[])[] = [];
+  for await (const page of finder.pages(sizes)) pages.push(page);
+  return pages;
+}
+
+/** With at most so many distinct tags, a JavaScript predicate is answered in SQL. */
+async function withFinder<T>(
+  search: Search,
+  batch: Batch,
+  mostDistinct: number | undefined,
+  job: (finder: Finder) => Promise<T>,
+): Promise<T> {
   const token = database.pin([batch]);
   try {
     return await connection.exclusive(async (run) => {
       await run('SET VARIABLE rows = $1', [token]);
-      const select = async ({ text, values }: ReturnType<typeof compileSearch>) => (await run(text, values)).values;
-      if (search.where === null) return (await select(compileSearch(search)))[0];
-      const [contents = [], numbers = []] = await select(compileTagCandidates(search));
-      const candidates = contents.map((content, index) => ({ content, value: numbers[index] }) as Tag);
-      return (await select(compileSearch(search, acceptTags(search.where, candidates))))[0];
+      const asked = {
+        run: async (_extent: unknown, statements: readonly Statement[]) =>
+          await Promise.all(statements.map(({ text, values }) => run(text, values))),
+      };
+      return await job(new Finder(asked, search, mostDistinct));
     });
   } finally {
     database.unpin(token);
@@ -69,6 +87,10 @@ const predicates: [string, (tag: Tag) => boolean][] = [
   ['zero', (tag) => Object.is(tag.value, 0)],
   ['both', (tag) => tag.content > 'a' && tag.value !== 1],
   ['truthy', (tag) => tag.value as unknown as boolean],
+  ['looks at some', (tag) => tag.content === 'a' || (tag.content === 'é' && tag.value !== null)],
+  ['as text', (tag) => JSON.stringify(tag).includes('1')],
+  ['printed', (tag) => inspect(tag).includes('null')],
+  ['spread', (tag) => Object.values({ ...tag }).includes(0)],
 ];
 
 const optional = <T>(values: readonly T[]): fc.Arbitrary<T | null> => fc.option(fc.constantFrom(...values), { freq: 1 });
@@ -151,6 +173,30 @@ describe('a compiled search', () => {
     expect(found).toBeGreaterThan(1_000); // a search that finds nothing shows little
   });
 
+  test('finds the same in pages, counts as many, and however the tags of a predicate are judged', async () => {
+    const sizes = fc.record({ first: fc.integer({ min: 1, max: 3 }), most: fc.integer({ min: 1, max: 9 }) });
+    let several = 0;
+    await fc.assert(
+      fc.asyncProperty(
+        histories,
+        fc.array(fc.tuple(searches, sizes, fc.constantFrom(0, 1, 3, undefined)), { minLength: 8, maxLength: 8 }),
+        async (history, list) => {
+          const batch = await batchOf(history);
+          for (const [search, size, mostDistinct] of list) {
+            const expected = evaluateSearch(search, new MemoryRows([batch]).candidates());
+            const pages = await withFinder(search, batch, mostDistinct, (finder) => pagesOf(finder, size));
+            expect(pages.flat()).toEqual(expected);
+            expect(pages.every((page) => page.length > 0)).toBe(true);
+            expect(await withFinder(search, batch, mostDistinct, (finder) => finder.count())).toBe(expected.length);
+            if (pages.length > 1) several++;
+          }
+        },
+      ),
+      { seed: 20_260_102, numRuns: 40 },
+    );
+    expect(several).toBeGreaterThan(50);
+  });
+
   test('binds every value and splices none', async () => {
     const evil = `'; DROP TABLE raw.scopes; --`;
     const search = searchFor({
@@ -160,7 +206,10 @@ describe('a compiled search', () => {
       status: [evil as Status],
       runs: { kind: 'slug', glob: compileGlob('a-*') },
     });
-    const { text, values } = compileSearch({ ...search, glob: compileGlob('*"x*') }, [{ content: evil, value: null }]);
+    const { text, values } = compileSearch(
+      { ...search, glob: compileGlob('*"x*') },
+      { contents: [], tags: [{ content: evil, value: null }] },
+    );
     expect(text).not.toContain('DROP');
     expect(values).toContain(evil);
     expect(await findInDuckDB(search, await batchOf([]))).toEqual([]);
@@ -170,9 +219,11 @@ describe('a compiled search', () => {
     ['flow.*', { glob: compileGlob('f.*') }, 0],
     ['flow.step.*', { glob: compileGlob('f.s.*') }, 0],
     ['flow.step.run.*', { glob: compileGlob('f.s.a-b.*') }, 0],
-    ['a glob with a fixed flow and more', { glob: compileGlob('f.s*') }, 1],
+    ['a glob with a fixed flow and a prefix', { glob: compileGlob('f.s*') }, 0],
+    ['a glob that asks a column for more', { glob: compileGlob('f.s?.*.*') }, 1],
     ['a slug', { runs: { kind: 'slug', glob: compileGlob('a-b') } }, 0],
-    ['a glob over slugs', { runs: { kind: 'slug', glob: compileGlob('a-*') } }, 1],
+    ['a prefix of slugs', { runs: { kind: 'slug', glob: compileGlob('a-*') } }, 0],
+    ['a glob over slugs', { runs: { kind: 'slug', glob: compileGlob('a-?') } }, 1],
   ];
   test.for(regexps)('compares columns where it can: %s takes %s regular expressions', ([, parts, count]) => {
     expect(compileSearch(searchFor(parts)).text.split('regexp_full_match').length - 1).toBe(count);
@@ -180,7 +231,7 @@ describe('a compiled search', () => {
 
   test('prunes the tags by the same columns as the scopes', () => {
     const search = searchFor({ glob: compileGlob('f.s.*'), where: () => true, runs: { kind: 'number', number: 7 } });
-    const inner = compileSearch(search, [{ content: 'a', value: 1 }]).text.split('FROM raw.tags')[1];
+    const inner = compileSearch(search, { contents: [], tags: [{ content: 'a', value: 1 }] }).text.split('FROM raw.tags')[1];
     expect(inner).toMatch(/flow = \$\d+[^]*step = \$\d+[^]*sid BETWEEN \$\d+ AND \$\d+/);
   });
 
