@@ -44,14 +44,14 @@ CREATE TABLE raw.logs (
   logged_at TIMESTAMP_MS -- when it was logged; never null
 );
 
--- What scopes have to do with each other, beyond who pushed whom.
+-- What steps searched and recalled through their own handles while they ran, each once.
 CREATE TABLE raw.edges (
-  sid BIGINT, -- the scope that did something with another; never null
+  sid BIGINT, -- the scope whose step did something with another; never null
   flow VARCHAR, -- name of the flow of sid; never null
   run VARCHAR, -- slug of the run of sid; never null
-  kind VARCHAR, -- what it did, in one word; never null
+  kind VARCHAR, -- what it did: 'searched' (a search of its delivered the other) or 'recalled' (it recalled an artifact of it); never null
   target_sid BIGINT, -- the other scope, perhaps of an older run; never null
-  name VARCHAR -- what of the other it concerns, such as the name of an artifact; null where that is the whole scope
+  name VARCHAR -- name of the artifact that was recalled; null where it was searched
 );
 
 -- One row for each attempt at a step that has ended. A scope is in the store when its row is here.

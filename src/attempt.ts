@@ -6,7 +6,8 @@ import type { TaskSource } from './group.ts';
 import { childPath } from './path.ts';
 import { checkNeeds, type Push, sizeOf } from './push.ts';
 import type { Random } from './random.ts';
-import { recallFrom } from './scope.ts';
+import { recallFrom, type Reference, Scope, type Witness } from './scope.ts';
+import { Seen } from './seen.ts';
 import type { Step } from './step.ts';
 import type { EncodedArtifact, Status } from './store.ts';
 import type { Writer } from './writer.ts';
@@ -50,6 +51,8 @@ export class Attempt {
   #pushes: Push[] | null = null;
   #kept: Map<string, EncodedArtifact> | null = null;
   #forks: Map<string, Random> | null = null;
+  #seen: Seen | null = null;
+  #reference: Reference | null = null;
   #tags = 0;
   #logs = 0;
   #encodeMs = 0;
@@ -112,9 +115,25 @@ export class Attempt {
 
   /** Its own artifact of that name, else the reference scope's. */
   recall<T>(name: string): T {
-    const { reference } = this.task;
+    const { reference } = this;
     if (reference === null || this.#kept?.has(name)) return recallFrom<T>(this.#kept?.values() ?? [], this.id, name);
     return reference.recall<T>(name);
+  }
+
+  /** Records what this step finds and recalls, each once, for as long as it runs. */
+  get witness(): Witness {
+    return (this.#seen ??= new Seen((sid, name) => {
+      if (this.#ended) return; // its scope is recorded, perhaps stored
+      this.host.writer.recorder.edge(this.sid, name === null ? 'searched' : 'recalled', sid, name);
+      this.host.writer.recorded();
+    }));
+  }
+
+  /** The scope that it was pushed with. What is recalled of it counts as recalled by this step, whoever found it. */
+  get reference(): Reference | null {
+    const { reference } = this.task;
+    if (reference === null) return null;
+    return (this.#reference ??= reference instanceof Scope ? reference.seenBy(this.witness) : seenBy(reference, this.witness));
   }
 
   /** The stream of a generator in the context that belongs to this position alone: the same whatever ran before. */
@@ -149,6 +168,7 @@ export class Attempt {
       this.#pushes = null;
     }
     this.#ended = true;
+    this.#seen?.forget();
     const { writer } = host;
     let seq = 0;
     for (const artifact of this.#kept?.values() ?? []) {
@@ -172,6 +192,20 @@ export class Attempt {
     });
     writer.recorded();
   }
+}
+
+/** The scope of a step, as that hands it to those which it pushes, for one of them. */
+function seenBy(reference: Reference, witness: Witness): Reference {
+  const { sid, id } = reference;
+  return {
+    sid,
+    id,
+    recall: <T>(name: string) => {
+      const value = reference.recall<T>(name);
+      witness.recalled(sid, name);
+      return value;
+    },
+  };
 }
 
 /** A name of an artifact or a context value is any text that reads back as it was: not empty, no lone surrogates. */

@@ -22,6 +22,9 @@ export interface EndedScope {
   readonly sourceHash: string | null;
 }
 
+/** What a step did with another scope: a search of its delivered it, or it recalled an artifact of it. */
+export type EdgeKind = 'searched' | 'recalled';
+
 /** What happened to a run. */
 export interface RunEvent {
   readonly runNumber: number;
@@ -35,8 +38,8 @@ export interface RunEvent {
 
 /**
  * The buffer of a run: rows that have not been handed to the store, as columns. Only ever appended to, so a reader that
- * remembers how many rows there were has a consistent state without copying anything. Tags and logs of a running step are in
- * it at once; its artifacts and its scope come when it ends.
+ * remembers how many rows there were has a consistent state without copying anything. Tags, logs and edges of a running step are
+ * in it at once; its artifacts and its scope come when it ends.
  */
 export class Recorder {
   readonly #flow: ConstantColumn;
@@ -45,6 +48,7 @@ export class Recorder {
   readonly tags;
   readonly artifacts;
   readonly logs;
+  readonly edges;
   readonly runs;
   /** Roughly the bytes of text and data held. */
   bytes = 0;
@@ -100,6 +104,13 @@ export class Recorder {
       message: texts(),
       logged_at: new NumberColumn(),
     };
+    this.edges = {
+      sid: new NumberColumn(),
+      ...owner,
+      kind: texts(),
+      target_sid: new NumberColumn(),
+      name: texts(),
+    };
     this.runs = {
       run_number: new NumberColumn(),
       uuid: texts(),
@@ -145,6 +156,16 @@ export class Recorder {
     this.bytes += artifact.name.length + (artifact.text?.length ?? 0) + (artifact.bytes?.length ?? 0) + 24;
   }
 
+  /** `name` is that of the artifact which was recalled, else null. */
+  edge(sid: number, kind: EdgeKind, targetSid: number, name: string | null): void {
+    const { edges } = this;
+    edges.sid.push(sid);
+    edges.kind.push(kind);
+    edges.target_sid.push(targetSid);
+    edges.name.push(name);
+    this.bytes += 32; // the texts are the same in most rows
+  }
+
   scope(scope: EndedScope): void {
     const { scopes } = this;
     scopes.sid.push(scope.sid);
@@ -181,11 +202,19 @@ export class Recorder {
   /** The rows as they are at this moment. */
   mark(): Mark {
     return {
-      tables: { artifacts: this.artifacts, tags: this.tags, logs: this.logs, scopes: this.scopes, runs: this.runs },
+      tables: {
+        artifacts: this.artifacts,
+        tags: this.tags,
+        logs: this.logs,
+        edges: this.edges,
+        scopes: this.scopes,
+        runs: this.runs,
+      },
       rows: {
         artifacts: this.artifacts.sid.length,
         tags: this.tags.sid.length,
         logs: this.logs.sid.length,
+        edges: this.edges.sid.length,
         scopes: this.scopes.sid.length,
         runs: this.runs.happened_at.length,
       },

@@ -4,7 +4,7 @@ import { humanDuration } from './duration.ts';
 import { MarqueError } from './error.ts';
 import type { LogEntry, LogLevel } from './log.ts';
 import { orNear } from './near.ts';
-import type { EncodedArtifact, ScopeRecord, Status } from './store.ts';
+import type { EncodedArtifact, ScopeRecord, Status, UnreadArtifact } from './store.ts';
 import type { Tag } from './tag.ts';
 
 /** What a step can name as its reference: something that has artifacts to recall. */
@@ -12,6 +12,14 @@ export interface Reference {
   readonly sid: number;
   readonly id: string;
   recall<T = unknown>(name: string): T;
+}
+
+/** Told what is read of a history, so that it can be recorded who read what. Never throws. */
+export interface Witness {
+  /** A search has delivered the scope. */
+  found(sid: number): void;
+  /** An artifact of the scope has been recalled. */
+  recalled(sid: number, name: string): void;
 }
 
 /** Why a step failed. `stack` is null where something other than an Error was thrown. */
@@ -23,9 +31,11 @@ export interface ScopeError {
 /** The record of one execution of a step, as read back from a storage. Nothing about it can be changed. */
 export class Scope implements Reference {
   readonly #record: ScopeRecord;
+  readonly #witness: Witness | null;
 
-  constructor(record: ScopeRecord) {
+  constructor(record: ScopeRecord, witness: Witness | null = null) {
     this.#record = record;
+    this.#witness = witness;
   }
 
   /** The key: `run number << 32 | ordinal`. Later attempts and later runs have larger ones. */
@@ -114,7 +124,14 @@ export class Scope implements Reference {
 
   /** The value that was kept under a name, a new copy each time. Throws `ARTIFACT_UNKNOWN`, listing names that are near. */
   recall<T = unknown>(name: string): T {
-    return recallFrom<T>(this.#record.artifacts, this.id, name);
+    const value = recallFrom<T>(this.#record.artifacts, this.id, name);
+    this.#witness?.recalled(this.sid, name);
+    return value;
+  }
+
+  /** @internal The same scope, for somebody else: what is recalled through it is told to this witness alone. */
+  seenBy(witness: Witness): Scope {
+    return new Scope(this.#record, witness);
   }
 
   [inspect.custom](_depth: number, options: InspectOptions): string {
@@ -134,10 +151,14 @@ export function idOf(record: Pick<ScopeRecord, 'flow' | 'step' | 'run' | 'path'>
   return `${record.flow}.${record.step}.${record.run}.${record.path}`;
 }
 
-export function recallFrom<T>(artifacts: Iterable<EncodedArtifact>, id: string, name: string): T {
+export function recallFrom<T>(artifacts: Iterable<EncodedArtifact | UnreadArtifact>, id: string, name: string): T {
   const names: string[] = [];
   for (const artifact of artifacts) {
-    if (artifact.name === name) return decode(artifact) as T;
+    if (artifact.name === name) {
+      if (artifact.codec !== null) return decode(artifact) as T;
+      const what = `scope "${id}" was read without its artifact "${name}"`;
+      throw new MarqueError('ARTIFACT_UNKNOWN', `${what}, which was not fetched: the option artifacts of the search leaves it out`);
+    }
     names.push(artifact.name);
   }
   throw new MarqueError('ARTIFACT_UNKNOWN', `scope "${id}" keeps no artifact "${name}".${orNear(name, names)}`);

@@ -75,7 +75,7 @@ export class StepFlow<C extends object = object> extends Handle<C> {
 
   /** The scope that this step was pushed with, or undefined. */
   get reference(): Reference | undefined {
-    return this.#attempt.task.reference ?? undefined;
+    return this.#attempt.reference ?? undefined;
   }
 
   /** This step's own scope, to be handed to the steps it pushes: `push(next, {}, { scope: flow.scope })`. */
@@ -136,12 +136,9 @@ export class StepFlow<C extends object = object> extends Handle<C> {
    * earlier groups made is the same on every execution.
    */
   search(target: string | StepLike, options: SearchOptions = {}): Query {
-    this.#live('search');
-    return this.#services.storage.searchFrom(
-      { flow: this.#services.run.flow, number: this.#services.run.number },
-      target,
-      options,
-    );
+    const { witness } = this.#live('search');
+    const { flow, number } = this.#services.run;
+    return this.#services.storage.searchFrom({ flow, number }, target, options, witness);
   }
 
   /** One SELECT over the views of the store, every value bound. See `Storage.sql`. */
