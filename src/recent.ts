@@ -1,6 +1,5 @@
 import { type Extent, extentOfSearch } from './extent.ts';
 import type { Search } from './search.ts';
-import type { Tag } from './tag.ts';
 
 /**
  * What a search for a recent run finds, which is mostly in one of the newest: so they are looked at first, then eight times as many, and
@@ -19,9 +18,8 @@ export async function findRecent(
   let end = before;
   for (let count = back + 1; ; count *= 8) {
     const part = { ...search, runs: { kind: 'recent', back, before: end } } as const;
-    const newest = newestRun(extentOfSearch(part));
-    if (newest === -1) return [];
-    const last = Math.min(newest ?? 0, end === null ? Number.POSITIVE_INFINITY : end - 1);
+    const last = newestLooked(part, end, newestRun);
+    if (last === -1) return [];
     const oldest = Math.max(0, last - count + 1);
     const found = await find(part, oldest);
     if (found.length > 0 || oldest === 0) return found;
@@ -29,13 +27,14 @@ export async function findRecent(
   }
 }
 
-/** A predicate that is called once for each distinct tag, however often it is asked. Like a Map it takes NaN for NaN and -0 for 0. */
-export function judgedOnce(where: (tag: Tag) => boolean): (tag: Tag) => boolean {
-  const verdicts = new Map<string, Map<number | null, boolean>>();
-  return (tag) => {
-    const known = verdicts.get(tag.content) ?? new Map<number | null, boolean>();
-    verdicts.set(tag.content, known);
-    if (!known.has(tag.value)) known.set(tag.value, where(tag));
-    return known.get(tag.value) as boolean;
-  };
+/** The number of the oldest run among those that a search looks at first; 0 where it looks at all. */
+export function oldestAtFirst(search: Search, newestRun: (extent: Extent) => number | null): number {
+  const { runs } = search;
+  return runs.kind === 'recent' ? Math.max(0, newestLooked(search, runs.before, newestRun) - runs.back) : 0;
+}
+
+/** The highest number of a run that can have a match: 0 where nobody knows, -1 where none can. */
+function newestLooked(search: Search, end: number | null, newestRun: (extent: Extent) => number | null): number {
+  const newest = newestRun(extentOfSearch(search));
+  return newest === -1 ? -1 : Math.min(newest ?? 0, end === null ? Number.POSITIVE_INFINITY : end - 1);
 }

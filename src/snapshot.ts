@@ -2,16 +2,21 @@ import { randomUUID } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Before, Connection } from './connection.ts';
-import { compileSearch, compileTagCandidates } from './compile.ts';
+import type { ColumnarResult } from './column.ts';
+import { compileSearch } from './compile.ts';
 import { MarqueError } from './error.ts';
-import { acceptTags } from './evaluate.ts';
+import { Explanation, type TableReading } from './explanation.ts';
 import { allOf, type Extent, extentOfSearch, extentOfSids } from './extent.ts';
-import { findRecent, judgedOnce } from './recent.ts';
-import type { TableName } from './schema.ts';
+import { Finder, type PageSizes } from './find.ts';
+import { readIds, readScopes, type ScopeTables } from './read-scopes.ts';
+import { oldestAtFirst } from './recent.ts';
+import { plainResult } from './result.ts';
+import { type TableName, tableNames } from './schema.ts';
+import { scopeTable } from './scope-table.ts';
 import type { Search } from './search.ts';
 import { extentOfSelect } from './select-extent.ts';
-import type { EncodedArtifact, Result, ScopeRecord, Snapshot, Staged, Statement, Status } from './store.ts';
-import type { Tag } from './tag.ts';
+import type { ArtifactChoice, Asking, Result, ScopeRecord, Snapshot, SqlAsking, Staged, Statement } from './store.ts';
+import { withViewNames } from './unknown-view.ts';
 
 export interface SqlSnapshotOptions {
   /** Its schema `raw` holds the six tables, its schema `main` the views. Others may use it between two calls. */
@@ -30,6 +35,8 @@ export interface SqlSnapshotOptions {
   readonly newestRun?: (extent: Extent) => number | null;
   /** Whether a table can have rows within an extent; where it cannot, it is not read. All can by default. */
   readonly mayHold?: (table: TableName, extent: Extent) => boolean;
+  /** How much of its tables is read for an extent; by default they are counted. */
+  readonly reads?: (extent: Extent) => readonly TableReading[];
   /** Of the runs that have not ended, by number, those of which nobody knows whether they go on. None by default. */
   lapsed?: ((live: readonly number[]) => Promise<readonly number[]>) | undefined;
   /** Called once, after the last query has settled. */
@@ -49,40 +56,61 @@ export class SqlSnapshot implements Snapshot {
     this.#options = options;
   }
 
-  async find(search: Search): Promise<readonly number[]> {
-    const { newestRun } = this.#options;
-    const { where } = search;
-    return await this.#use(async () => {
-      if (newestRun === undefined || search.runs.kind !== 'recent') return await this.#find(search, 0);
-      const each = where === null ? search : { ...search, where: judgedOnce(where) };
-      return await findRecent(each, newestRun, (fewer, oldest) => this.#find(fewer, oldest));
-    });
+  async find(search: Search, asking: Asking = {}): Promise<readonly number[]> {
+    const found: (readonly number[])[] = [];
+    for await (const sids of this.#finder(search, asking).pages(all)) found.push(sids);
+    return found.length === 1 ? (found[0] as readonly number[]) : found.flat();
   }
 
-  async read(sids: readonly number[]): Promise<readonly ScopeRecord[]> {
-    if (sids.length === 0) return [];
-    const [scopes, tags, logs, artifacts] = await this.#use(() => this.#readings(sids));
-    const tagsOf = grouped(tags, ([, content, value]) => ({ content, value }) as Tag);
-    const logsOf = grouped(logs, ([, level, message, at]) => ({ level, message, at }) as ScopeRecord['logs'][number]);
-    const artifactsOf = grouped(artifacts, ([, name, codec, text, bytes]) => ({ name, codec, text, bytes }) as EncodedArtifact);
-    const found = new Map<number, ScopeRecord>();
-    for (const row of rowsOf(scopes)) {
-      const sid = row[0] as number;
-      found.set(sid, {
-        ...scopeOf(row),
-        tags: tagsOf.get(sid) ?? [],
-        logs: logsOf.get(sid) ?? [],
-        artifacts: latestByName(artifactsOf.get(sid) ?? []),
-      });
-    }
-    return sids.flatMap((sid) => found.get(sid) ?? []);
+  pages(search: Search, asking: Asking = {}): AsyncGenerator<readonly number[], void, undefined> {
+    return this.#finder(search, asking).pages();
+  }
+
+  async count(search: Search, asking: Asking = {}): Promise<number> {
+    return await this.#finder(search, asking).count();
+  }
+
+  async read(
+    sids: readonly number[],
+    { signal, artifacts = true }: Asking & { readonly artifacts?: ArtifactChoice } = {},
+  ): Promise<readonly ScopeRecord[]> {
+    return await readScopes(this.#tables(signal), sids, artifacts);
+  }
+
+  async ids(sids: readonly number[], { signal }: Asking = {}): Promise<readonly string[]> {
+    return await readIds(this.#tables(signal), sids);
+  }
+
+  async slugs(): Promise<readonly string[]> {
+    const text = `SELECT DISTINCT slug FROM raw.runs ANTI JOIN (FROM raw.runs WHERE event = 'deleted') AS gone USING (run_number)
+      UNION SELECT DISTINCT run FROM raw.scopes`;
+    const [result] = await this.#asked(allOf(['scopes', 'runs']), [{ text, values: [] }]);
+    return (result as Result).values[0] as string[];
+  }
+
+  async explain(what: Search | Statement): Promise<Explanation> {
+    return await this.#use(() => ('text' in what ? this.#explainSelect(what) : this.#explainSearch(what)));
   }
 
   async select(statement: Statement): Promise<Result> {
+    return plainResult(await this.query(statement));
+  }
+
+  async query(statement: Statement, { signal, onProgress }: SqlAsking = {}): Promise<ColumnarResult> {
     const { selects } = this.#options;
+    const ending = this.#ending.signal;
+    const stop = signal === undefined ? ending : AbortSignal.any([signal, ending]);
+    return await this.#asUser(async () => {
+      const before = await this.#beforeUsers(statement, undefined, stop);
+      return await this.#explained(selects.query(statement, before, { signal: stop, onProgress }));
+    });
+  }
+
+  async table(sids: readonly number[], { signal }: Asking = {}): Promise<ColumnarResult> {
     return await this.#use(async () => {
-      const before = await this.#beforeUsers(statement);
-      return await this.#explained(selects.select(statement, before, this.#ending.signal));
+      signal?.throwIfAborted();
+      const before = await this.#before(extentOfSids(sids), signal);
+      return await this.#explained(this.#options.connection.columns(scopeTable(sids), before, signal));
     });
   }
 
@@ -90,7 +118,7 @@ export class SqlSnapshot implements Snapshot {
     const { selects } = this.#options;
     const path = join(selects.temporary, `${randomUUID()}.parquet`);
     try {
-      return await this.#use(async () => {
+      return await this.#asUser(async () => {
         const before = await this.#beforeUsers(statement);
         return await this.#explained(selects.copy(statement, path, before, this.#ending.signal));
       });
@@ -106,30 +134,62 @@ export class SqlSnapshot implements Snapshot {
     await this.#released;
   }
 
-  /** Finds among the scopes of runs with this number or a higher one. */
-  async #find(search: Search, oldest: number): Promise<readonly number[]> {
-    const extent = extentOfSearch(search, oldest);
-    let accepted: readonly Tag[] | undefined;
-    if (search.where !== null) {
-      const [candidates] = await this.#run(extent, [compileTagCandidates(search, oldest)]);
-      accepted = acceptTags(search.where, tagsIn(candidates as Result));
-    }
-    const [result] = await this.#run(extent, [compileSearch(search, accepted, oldest)]);
-    return (result as Result).values[0] as number[];
+  #finder(search: Search, { signal }: Asking): Finder {
+    return new Finder({ run: this.#tables(signal).run, newestRun: this.#options.newestRun }, search);
   }
 
-  /** The rows of scopes, tags, logs and artifacts with these keys. */
-  async #readings(sids: readonly number[]): Promise<readonly [Result, Result, Result, Result]> {
-    const extent = extentOfSids(sids);
+  #tables(signal: AbortSignal | undefined): ScopeTables {
     const { mayHold } = this.#options;
-    const all = readings(sids);
-    const asked = all.filter(({ table }) => mayHold?.(table, extent) ?? true);
-    const results = await this.#run({ ...extent, tables: new Set(asked.map(({ table }) => table)) }, asked);
-    return all.map((one) => results[asked.indexOf(one)] ?? nothing) as unknown as readonly [Result, Result, Result, Result];
+    const run = (extent: Extent, statements: readonly Statement[]) => this.#asked(extent, statements, signal);
+    return mayHold === undefined ? { run } : { run, mayHold };
+  }
+
+  async #asked(extent: Extent, statements: readonly Statement[], signal?: AbortSignal): Promise<readonly Result[]> {
+    return await this.#use(() => this.#run(extent, statements, signal));
+  }
+
+  async #explainSearch(search: Search): Promise<Explanation> {
+    const { newestRun } = this.#options;
+    const oldest = newestRun === undefined ? 0 : oldestAtFirst(search, newestRun);
+    const statement = compileSearch({ ...search, where: null }, undefined, oldest);
+    const extent = extentOfSearch(search, oldest);
+    const [result] = await this.#run(extent, [{ ...statement, text: `EXPLAIN ${statement.text}` }]);
+    return new Explanation({
+      engine: 'DuckDB',
+      statement,
+      tables: await this.#reads(extent),
+      javascript: search.where !== null,
+      oldestRun: oldest === 0 ? null : oldest,
+      plan: String((result as Result).values[1]?.[0]),
+    });
+  }
+
+  async #explainSelect(statement: Statement): Promise<Explanation> {
+    const { selects } = this.#options;
+    let extent = allOf([]);
+    const before = await this.#beforeUsers(statement, (found) => (extent = found));
+    const plan = await this.#explained(selects.plan(statement, before, this.#ending.signal));
+    return new Explanation({ engine: 'DuckDB', statement, tables: await this.#reads(extent), plan });
+  }
+
+  async #reads(extent: Extent): Promise<readonly TableReading[]> {
+    const { reads } = this.#options;
+    if (reads !== undefined) return reads(extent);
+    const tables = tableNames.filter((table) => extent.tables.has(table));
+    const counts = tables.map((table) => ({ text: `SELECT count(*) FROM raw.${table}`, values: [] }));
+    const results = await this.#run(allOf(tables), counts);
+    return tables.map((table, index): TableReading => {
+      const rows = results[index]?.values[0]?.[0] as number;
+      return { table, segments: null, rows: { read: rows, all: rows }, unflushed: 0 };
+    });
   }
 
   /** What puts a connection into the state that a user's statement sees. Only the view `runs` asks which of them have lapsed. */
-  async #beforeUsers({ text, values }: Statement): Promise<Before> {
+  async #beforeUsers(
+    { text, values }: Statement,
+    onExtent?: (extent: Extent) => void,
+    signal: AbortSignal = this.#ending.signal,
+  ): Promise<Before> {
     const { lapsed } = this.#options;
     const more: Statement[] = [];
     if (lapsed !== undefined && /\bruns\b/i.test(text)) {
@@ -137,24 +197,37 @@ export class SqlSnapshot implements Snapshot {
       const numbers = await lapsed((live as Result).values[0] as number[]);
       more.push({ text: 'SET VARIABLE lapsed_runs = $1::BIGINT[]', values: [numbers.map(BigInt)] });
     }
-    return async (serialized) => [...(await this.#before(extentOfSelect(serialized, values), this.#ending.signal)), ...more];
+    return async (serialized) => {
+      const extent = extentOfSelect(serialized, values);
+      onExtent?.(extent);
+      return [...(await this.#before(extent, signal)), ...more];
+    };
   }
 
   /** Runs statements of ours one after another, in the state of this snapshot as far as the extent goes. */
-  async #run(extent: Extent, statements: readonly Statement[]): Promise<readonly Result[]> {
-    const before = await this.#before(extent);
+  async #run(extent: Extent, statements: readonly Statement[], signal?: AbortSignal): Promise<readonly Result[]> {
+    const before = await this.#before(extent, signal);
     const running = this.#options.connection.exclusive(async (run) => {
       for (const { text, values } of before) await run(text, values);
       const results: Result[] = [];
       for (const { text, values } of statements) results.push(await run(text, values));
       return results;
-    });
-    return await this.#explained(running);
+    }, signal);
+    return await this.#explained(running, signal);
   }
 
   async #before(extent: Extent, signal?: AbortSignal): Promise<readonly Statement[]> {
     const { before } = this.#options;
     return typeof before === 'function' ? await before(extent, signal) : before;
+  }
+
+  /** A job that runs text from a user, who is told the names of the views where one is wrong. */
+  async #asUser<T>(job: () => Promise<T>): Promise<T> {
+    try {
+      return await this.#use(job);
+    } catch (error) {
+      throw withViewNames(error);
+    }
   }
 
   async #use<T>(job: () => Promise<T>): Promise<T> {
@@ -169,100 +242,15 @@ export class SqlSnapshot implements Snapshot {
     }
   }
 
-  async #explained<T>(running: Promise<T>): Promise<T> {
+  async #explained<T>(running: Promise<T>, signal?: AbortSignal): Promise<T> {
     try {
       return await running;
     } catch (error) {
+      signal?.throwIfAborted(); // whatever the interruption has led to
       throw (await this.#options.explain?.(error)) ?? error;
     }
   }
 }
 
-const nothing: Result = { columns: [], values: [], rowCount: 0 };
-
-/** One SELECT each for scopes, tags, logs and artifacts. The range prunes files and row groups, which the list does not. */
-function readings(sids: readonly number[]): readonly (Statement & { readonly table: TableName })[] {
-  const values = [sids.map(BigInt), BigInt(least(sids)), BigInt(greatest(sids))];
-  const reading = (table: TableName, columns: string, order: string) => {
-    const text = `SELECT ${columns} FROM raw.${table} WHERE sid BETWEEN $2 AND $3 AND sid IN (SELECT unnest($1::BIGINT[]))${order}`;
-    return { table, text, values };
-  };
-  const scopeColumns = `sid, flow, run, step, path, attempt, parent_sid, ref_sid, status, epoch_ms(started_at), duration_ms,
-    error_message, error_stack, params`;
-  return [
-    reading('scopes', scopeColumns, ''),
-    reading('tags', 'sid, content, value', ' ORDER BY sid, seq'),
-    reading('logs', 'sid, level, message, epoch_ms(logged_at)', ' ORDER BY sid, seq'),
-    reading('artifacts', 'sid, name, codec, text, bytes', ' ORDER BY sid, seq'),
-  ];
-}
-
-function scopeOf(row: readonly unknown[]): Omit<ScopeRecord, 'tags' | 'logs' | 'artifacts'> {
-  const [
-    sid,
-    flow,
-    run,
-    step,
-    path,
-    attempt,
-    parentSid,
-    refSid,
-    status,
-    startedAt,
-    durationMs,
-    errorMessage,
-    errorStack,
-    params,
-  ] = row;
-  return {
-    sid: sid as number,
-    flow: flow as string,
-    run: run as string,
-    step: step as string,
-    path: path as string,
-    attempt: attempt as number,
-    parentSid: parentSid as number | null,
-    refSid: refSid as number | null,
-    status: status as Status,
-    startedAt: startedAt as number,
-    durationMs: durationMs as number,
-    errorMessage: errorMessage as string | null,
-    errorStack: errorStack as string | null,
-    params: params as string | null,
-  };
-}
-
-/** The rows of a result by their first column, a sid, in the order of the result. */
-function grouped<T>(result: Result, make: (row: readonly unknown[]) => T): ReadonlyMap<number, readonly T[]> {
-  const groups = new Map<number, T[]>();
-  for (const row of rowsOf(result)) {
-    const sid = row[0] as number;
-    const group = groups.get(sid);
-    if (group === undefined) groups.set(sid, [make(row)]);
-    else group.push(make(row));
-  }
-  return groups;
-}
-
-/** Of artifacts with the same name the last one, where the first of them stood. */
-function latestByName(artifacts: readonly EncodedArtifact[]): readonly EncodedArtifact[] {
-  return [...new Map(artifacts.map((artifact) => [artifact.name, artifact])).values()];
-}
-
-function* tagsIn({ values: [contents = [], numbers = []] }: Result): Generator<Tag> {
-  for (let row = 0; row < contents.length; row++)
-    yield { content: contents[row] as string, value: numbers[row] as number | null };
-}
-
-function* rowsOf(result: Result): Generator<readonly unknown[]> {
-  for (let row = 0; row < result.rowCount; row++) yield result.values.map((column) => column[row]);
-}
-
-/** Not `Math.min(...sids)`: a call takes only so many arguments. */
-function least(sids: readonly number[]): number {
-  return sids.reduce((a, b) => Math.min(a, b));
-}
-
-function greatest(sids: readonly number[]): number {
-  return sids.reduce((a, b) => Math.max(a, b));
-}
+/** One page with all that is found, at least where tags need not be judged row by row. */
+const all: PageSizes = { first: Number.POSITIVE_INFINITY, most: Number.POSITIVE_INFINITY };

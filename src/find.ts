@@ -1,0 +1,279 @@
+import { type Accepted, compileSearch } from './compile.ts';
+import { compileContents, compileDistinctTags, compileTagRows } from './compile-tags.ts';
+import { allOf, type Extent, extentOfSearch, overlap } from './extent.ts';
+import { Verdicts, WhereFailure } from './judge.ts';
+import { findRecent } from './recent.ts';
+import type { Search } from './search.ts';
+import { runNumberOf, sidOf } from './sid.ts';
+import type { Result, Statement } from './store.ts';
+import type { Tag } from './tag.ts';
+
+/** One state of a store, as far as a search asks it. */
+export interface Asked {
+  /** Runs statements that depend on nothing beyond the extent. */
+  readonly run: (extent: Extent, statements: readonly Statement[]) => Promise<readonly Result[]>;
+  /** As for a `SqlSnapshot`. */
+  readonly newestRun?: ((extent: Extent) => number | null) | undefined;
+}
+
+/** How many scopes a page has: the first at most so many, each further one eight times as many, up to the second. */
+export interface PageSizes {
+  readonly first: number;
+  readonly most: number;
+}
+
+const growing: PageSizes = { first: 256, most: 2 ** 18 };
+
+/** Up to so many distinct contents, and tags, what a JavaScript predicate accepts goes into SQL; beyond, tags are judged row by row. */
+const usualDistinct = 20_000;
+
+/** So many scopes at a time, where their tags are judged row by row. */
+const mostJudged = 2 ** 18;
+
+/** How a JavaScript predicate is answered: by the tags that it accepts, or by looking at the tags with these contents (null: at all). */
+type Filter =
+  | { readonly kind: 'accepted'; readonly accepted: Accepted | undefined }
+  | { readonly kind: 'rows'; readonly contents: readonly string[] | null };
+
+/** A search that is not about a recent run, in runs with at least the number `oldest`. */
+interface Part {
+  readonly search: Search;
+  readonly oldest: number;
+  readonly filter: Filter;
+}
+
+interface Look {
+  readonly sids: readonly number[];
+  /** The last scope that was looked at; null where there is nothing after it. */
+  readonly last: number | null;
+}
+
+/**
+ * What a search finds in a database, page by page: each page is a query of its own that goes on after the last sid of the page before, so
+ * that nothing is held in between. A recent run is one run from the first page on. A JavaScript predicate is asked about distinct contents
+ * first, then, of those where it looked at the value, about distinct tags; where these are too many, about the tags of each scope.
+ */
+export class Finder {
+  readonly #asked: Asked;
+  readonly #search: Search;
+  readonly #verdicts: Verdicts | null;
+  readonly #mostDistinct: number;
+  /** The last filter made, and for which part. */
+  #known: { readonly part: string; readonly filter: Filter } | null = null;
+
+  constructor(asked: Asked, search: Search, mostDistinct = usualDistinct) {
+    this.#asked = asked;
+    this.#search = search;
+    this.#mostDistinct = mostDistinct;
+    this.#verdicts = search.where === null ? null : new Verdicts(search.where);
+  }
+
+  async *pages(sizes: PageSizes = growing): AsyncGenerator<readonly number[], void, undefined> {
+    const { runs, limit, where } = this.#search;
+    const left = limit ?? Number.POSITIVE_INFINITY;
+    if (left === 0) return;
+    if (runs.kind !== 'recent') {
+      const part = { search: this.#search, oldest: 0, filter: await this.#filter(this.#search, 0) };
+      return yield* this.#from(part, null, left, sizes);
+    }
+    const size = Math.min(sizes.first, left);
+    let filter: Filter = { kind: 'accepted', accepted: undefined };
+    let begin = 0;
+    const found = await this.#recent(async (part, oldest) => {
+      [filter, begin] = [await this.#filter(part, oldest), oldest];
+      if (filter.kind === 'rows') return await this.#lastMatch(part, oldest, filter);
+      return (await this.#look({ search: part, oldest, filter }, null, size)).sids;
+    });
+    const [first] = found;
+    if (first === undefined) return;
+    const inRun = { ...this.#search, where, runs: { kind: 'number', number: runNumberOf(first) } } as const;
+    const part = { search: inRun, oldest: begin, filter };
+    if ((filter as Filter).kind === 'rows') return yield* this.#from(part, null, left, sizes);
+    yield found;
+    if (found.length === size) yield* this.#from(part, found.at(-1) as number, left - size, grown(sizes));
+  }
+
+  async count(): Promise<number> {
+    const count = async (search: Search, oldest: number): Promise<number | null> => {
+      const filter = await this.#filter(search, oldest);
+      if (filter.kind === 'rows') return null;
+      if (isNothing(filter)) return 0;
+      const { text, values } = compileSearch(search, filter.accepted, oldest);
+      const statement = { text: `SELECT count(*) FROM (${text})`, values };
+      const [result] = await this.#asked.run(extentOfSearch(search, oldest), [statement]);
+      return (result as Result).values[0]?.[0] as number;
+    };
+    let isByRows = false;
+    const [counted = 0] = await this.#recent(async (part, oldest) => {
+      const found = await count(part, oldest);
+      isByRows ||= found === null;
+      return found === 0 ? [] : [found ?? 0];
+    });
+    if (!isByRows) return counted;
+    let sum = 0;
+    for await (const sids of this.pages({ first: mostJudged, most: mostJudged })) sum += sids.length;
+    return sum;
+  }
+
+  async #recent(find: (part: Search, oldest: number) => Promise<readonly number[]>): Promise<readonly number[]> {
+    return await findRecent(this.#search, this.#asked.newestRun ?? (() => null), find);
+  }
+
+  async *#from(
+    part: Part,
+    start: number | null,
+    most: number,
+    sizes: PageSizes,
+  ): AsyncGenerator<readonly number[], void, undefined> {
+    const byRows = part.filter.kind === 'rows';
+    let after = start;
+    let left = most;
+    for (let { first: size } = sizes; left > 0; size = grown({ ...sizes, first: size }).first) {
+      const { sids, last } = await this.#look(part, after, byRows ? Math.min(size, mostJudged) : Math.min(size, left));
+      const found = sids.length > left ? sids.slice(0, left) : sids;
+      if (found.length > 0) yield found;
+      if (last === null) return;
+      after = last;
+      left -= found.length;
+    }
+  }
+
+  /** Looks at up to `size` scopes after a sid. */
+  async #look(part: Part, after: number | null, size: number): Promise<Look> {
+    const { search, oldest, filter } = part;
+    if (isNothing(filter)) return { sids: [], last: null };
+    const asked: Search = filter.kind === 'rows' ? { ...search, where: null } : search;
+    const accepted = filter.kind === 'rows' ? undefined : filter.accepted;
+    const limit = Number.isFinite(size) ? size : null;
+    const statement = compileSearch({ ...asked, limit }, accepted, oldest, { after });
+    const [result] = await this.#asked.run(after === null ? extentOfSearch(asked, oldest) : extentAfter(asked, oldest, after), [
+      statement,
+    ]);
+    const sids = (result as Result).values[0] as readonly number[];
+    const last = sids.length < size ? null : (sids.at(-1) as number);
+    return { sids: filter.kind === 'rows' ? await this.#passing(part, filter.contents, sids) : sids, last };
+  }
+
+  /** Of these scopes those with a tag that the predicate accepts. All tags are judged, also those that do not matter any more. */
+  async #passing(
+    { search, oldest }: Part,
+    contents: readonly string[] | null,
+    sids: readonly number[],
+  ): Promise<readonly number[]> {
+    const [one, other] = [sids[0], sids.at(-1)];
+    if (one === undefined || other === undefined) return [];
+    const range = { first: Math.min(one, other), last: Math.max(one, other) };
+    const extent = { ...allOf(['tags']), sids: [range] };
+    const [rows] = await this.#asked.run(extent, [compileTagRows(search, oldest, range, contents)]);
+    const [owners, texts, numbers] = (rows as Result).values as [number[], (string | number)[], (number | null)[]];
+    const candidates = new Set(sids);
+    const passing = new Set<number>();
+    for (let row = 0; row < owners.length; row++) {
+      const sid = owners[row] as number;
+      if (!candidates.has(sid)) continue;
+      const text = texts[row] as string | number;
+      const content = typeof text === 'number' ? (contents?.[text - 1] as string) : text;
+      try {
+        if ((this.#verdicts as Verdicts).once(content, numbers[row] as number | null)) passing.add(sid);
+      } catch (error) {
+        throw error instanceof WhereFailure ? error.of(await this.#idOf(sid)) : error;
+      }
+    }
+    return sids.filter((sid) => passing.has(sid));
+  }
+
+  /** The newest scope of the run that a search for a recent one means, where tags are judged row by row. */
+  async #lastMatch(part: Search, oldest: number, filter: Filter): Promise<readonly number[]> {
+    const search: Search = { ...part, runs: { kind: 'all' }, order: 'newest' };
+    const newest = async (before: number | null): Promise<number | undefined> => {
+      const end = before === null ? null : sidOf(before, 0);
+      for await (const [sid] of this.#from({ search, oldest, filter }, end, 1, growing)) return sid;
+      return undefined;
+    };
+    const { back, before } = part.runs as Extract<Search['runs'], { kind: 'recent' }>;
+    const last = await newest(before);
+    const found = last === undefined || back === 0 ? last : await newest(runNumberOf(last));
+    return found === undefined ? [] : [found];
+  }
+
+  async #filter(search: Search, oldest: number): Promise<Filter> {
+    if (this.#verdicts === null) return { kind: 'accepted', accepted: undefined };
+    const part = `${oldest} ${JSON.stringify(search.runs)}`;
+    if (this.#known?.part !== part) this.#known = { part, filter: await this.#judge(search, oldest, this.#verdicts) };
+    return this.#known.filter;
+  }
+
+  async #judge(search: Search, oldest: number, verdicts: Verdicts): Promise<Filter> {
+    const extent = extentOfSearch(search, oldest);
+    const most = this.#mostDistinct;
+    const [found] = await this.#asked.run(extent, [compileContents(search, oldest, most + 1)]);
+    const { values, rowCount } = found as Result;
+    if (rowCount > most) return { kind: 'rows', contents: null };
+    const accepted: string[] = [];
+    const undecided: string[] = [];
+    let distinct = 0;
+    await this.#naming(search, oldest, () => {
+      for (const [row, { content, value }] of tagsIn(found as Result).entries()) {
+        const verdict = verdicts.ofContent(content, value);
+        if (verdict) accepted.push(content);
+        if (verdict !== null) continue;
+        undecided.push(content);
+        distinct += values[2]?.[row] as number;
+      }
+    });
+    if (undecided.length === 0) return { kind: 'accepted', accepted: { contents: accepted, tags: [] } };
+    const byRows: Filter = { kind: 'rows', contents: [...accepted, ...undecided] };
+    if (distinct > most * 1.5) return byRows; // for certain: the estimate is within some per cent
+    const [pairs] = await this.#asked.run(extent, [compileDistinctTags(search, oldest, undecided, most + 1)]);
+    if ((pairs as Result).rowCount > most) return byRows;
+    const tags = tagsIn(pairs as Result);
+    const passing = await this.#naming(search, oldest, () => tags.filter(({ content, value }) => verdicts.ofTag(content, value)));
+    return { kind: 'accepted', accepted: { contents: accepted, tags: passing } };
+  }
+
+  /** Where the predicate throws on a tag, finds a scope that has it. */
+  async #naming<T>(search: Search, oldest: number, judging: () => T): Promise<T> {
+    try {
+      return judging();
+    } catch (error) {
+      if (!(error instanceof WhereFailure)) throw error;
+      const { runs } = search;
+      const wanted: Search = { ...search, limit: 1, runs: runs.kind === 'recent' ? { ...runs, back: 0 } : runs };
+      const statement = compileSearch(wanted, { contents: [], tags: [error.tag] }, oldest);
+      const [result] = await this.#asked.run(extentOfSearch(search, oldest), [statement]);
+      throw error.of(await this.#idOf((result as Result).values[0]?.[0] as number));
+    }
+  }
+
+  async #idOf(sid: number): Promise<string> {
+    const text = `SELECT concat_ws('.', flow, step, run, path) FROM raw.scopes WHERE sid = $1`;
+    const [result] = await this.#asked.run({ ...allOf(['scopes']), sids: [{ first: sid, last: sid }] }, [
+      { text, values: [BigInt(sid)] },
+    ]);
+    return (result as Result).values[0]?.[0] as string;
+  }
+}
+
+function grown({ first, most }: PageSizes): PageSizes {
+  return { first: Math.min(first * 8, Math.max(first, most)), most };
+}
+
+/** Whether nothing can pass. */
+function isNothing(filter: Filter): boolean {
+  const { contents, tags } = (filter.kind === 'accepted' ? filter.accepted : undefined) ?? { contents: null, tags: null };
+  return contents?.length === 0 && tags?.length === 0;
+}
+
+/** What a search looks at beyond a sid, in its order. */
+function extentAfter(search: Search, oldest: number, after: number): Extent {
+  const extent = extentOfSearch(search, oldest);
+  const rest = search.order === 'newest' ? { first: 0, last: after - 1 } : { first: after + 1, last: Number.MAX_SAFE_INTEGER };
+  return { ...extent, sids: overlap(extent.sids, [rest]) };
+}
+
+function tagsIn({ values: [contents = [], numbers = []], rowCount }: Result): readonly Tag[] {
+  return Array.from({ length: rowCount }, (_, row) => ({
+    content: contents[row] as string,
+    value: numbers[row] as number | null,
+  }));
+}
