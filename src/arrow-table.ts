@@ -2,12 +2,17 @@ import {
   AsyncByteQueue,
   Binary,
   Bool,
+  type Data,
   type DataType,
+  Dictionary,
   Field,
   Float64,
   Int32,
   Int64,
   List,
+  makeData,
+  makeVector,
+  RecordBatch,
   RecordBatchFileWriter,
   RecordBatchStreamWriter,
   type RecordBatchWriter,
@@ -20,21 +25,35 @@ import {
   type Vector,
   vectorFromArray,
 } from 'apache-arrow';
+import type { Column, ColumnarResult, ColumnPart } from './column.ts';
 import type { DuckDBTypeTree } from './duckdb-type.ts';
 import { MarqueError, show } from './error.ts';
 import type { TypedColumn } from './portable.ts';
-import type { ColumnType } from './schema.ts';
+import { ResultTable } from './result-table.ts';
 
-/** Values of one column on their way into an Arrow table. A null type is inferred from the values. */
-export interface TableColumn {
-  readonly name: string;
-  readonly type: ColumnType | 'boolean' | null;
-  readonly values: readonly unknown[];
+/**
+ * Every table that a query gives is made here.
+ *
+ * @param batches all of the schema, which also stands for a table without rows
+ */
+export function userTable(schema: Schema, batches: readonly RecordBatch[]): ResultTable {
+  return new ResultTable(schema, [...batches]);
 }
 
-/** An Arrow table of the given columns. Integers beyond 64 bits become texts, so that none is rounded. */
-export function tableOf(columns: readonly TableColumn[]): Table {
-  return new Table(Object.fromEntries(columns.map((column) => [column.name, vectorOf(column)])));
+/**
+ * A result as an Arrow table, whose buffers are the result's own. Dates and timestamps are milliseconds, integers of up to 32 bits `Int32`,
+ * others `Int64`, or `Uint64` where a value needs it, and texts where even that is too small; DECIMAL is `Float64`. Texts of which at least half
+ * repeat another are dictionaries. What is nested follows from its values.
+ */
+export function tableOf({ columns, rowCount }: ColumnarResult): ResultTable {
+  const parts = columns[0]?.parts ?? [];
+  const arrows = columns.map((column) => arrowColumn(column, rowCount));
+  const schema = new Schema(columns.map(({ name }, column) => new Field(name, (arrows[column] as ArrowColumn).type, true)));
+  const batches = parts.map(({ rows }, part) => {
+    const children = arrows.map((column) => column.dataOf(part));
+    return new RecordBatch(schema, makeData({ type: new Struct(schema.fields), length: rows, nullCount: 0, children }));
+  });
+  return userTable(schema, batches);
 }
 
 /**
@@ -110,36 +129,99 @@ function arrowValue(type: DuckDBTypeTree, value: unknown): unknown {
   return type.name === 'TIMESTAMP_MS' ? Number(value) : value;
 }
 
-function vectorOf({ type, values }: TableColumn): Vector {
-  switch (type) {
-    case 'text':
-      return vectorFromArray(values, new Utf8());
-    case 'bytes':
-      return vectorFromArray(values, new Binary());
-    case 'boolean':
-      return vectorFromArray(values, new Bool());
+interface ArrowColumn {
+  readonly type: DataType;
+  /** The values of one part of the column. */
+  dataOf(part: number): Data;
+}
+
+function arrowColumn(column: Column, rowCount: number): ArrowColumn {
+  const { kind, parts, texts } = column;
+  if (kind === 'values') return plainColumn(column, rowCount);
+  const type = typeOf(column);
+  const dictionary =
+    texts === null
+      ? null
+      : makeVector(
+          makeData({
+            type: new Utf8(),
+            length: texts.offsets.length - 1,
+            data: texts.bytes,
+            valueOffsets: texts.offsets,
+            nullCount: 0,
+          }),
+        );
+  return {
+    type,
+    dataOf: (part) => {
+      const { rows, validity, values, offsets } = parts[part] as ColumnPart;
+      const nulls = validity === null ? { nullCount: 0 } : { nullBitmap: validity };
+      // makeData is overloaded by type, which is known only now.
+      return makeData({
+        type,
+        length: rows,
+        data: values,
+        ...nulls,
+        ...(offsets && { valueOffsets: offsets }),
+        ...(dictionary && { dictionary }),
+      } as never) as Data;
+    },
+  };
+}
+
+function typeOf({ kind, parts }: Column): DataType {
+  switch (kind) {
     case 'integer':
-      return vectorFromArray(values, new Int32());
-    case 'double':
-      return vectorFromArray(values, new Float64());
+      return new Int32();
     case 'bigint':
-      return vectorFromArray(values.map(toBigInt), new Int64());
-    case 'timestamp':
-      return vectorFromArray(
-        values.map((value) => (value === null ? null : Number(value))),
-        new TimestampMillisecond(),
-      );
+      return new Int64();
+    case 'unsigned':
+      // The bits of both are the same as long as all values are below 2^63.
+      return parts.every(({ values }) => (values as BigUint64Array).every((value) => value < 2n ** 63n))
+        ? new Int64()
+        : new Uint64();
+    case 'double':
+      return new Float64();
+    case 'boolean':
+      return new Bool();
+    case 'time':
+      return new TimestampMillisecond();
+    case 'bytes':
+      return new Binary();
+    case 'dictionary':
+      return new Dictionary(new Utf8(), new Int32());
     default:
-      return inferredVector(values);
+      return new Utf8();
   }
+}
+
+/** Values without a buffer: of a type that all of them have. */
+function plainColumn({ type, parts }: Column, rowCount: number): ArrowColumn {
+  const plain = parts.flatMap(({ values }) => values as readonly unknown[]);
+  const vector = rowCount === 0 ? inferredVector(type, []) : inferredVector(type, plain);
+  const starts = parts.map(
+    (
+      (sum) =>
+      ({ rows }) =>
+        (sum += rows) - rows
+    )(0),
+  );
+  return {
+    type: vector.type as DataType,
+    dataOf: (part) => {
+      const [start, { rows }] = [starts[part] as number, parts[part] as ColumnPart];
+      return vector.slice(start, start + rows).data[0] as Data;
+    },
+  };
 }
 
 function toBigInt(value: unknown): bigint | null {
   return value === null ? null : BigInt(value as bigint | number);
 }
 
-/** Integers of any width, nested values, and whatever else has no column type of its own. */
-function inferredVector(values: readonly unknown[]): Vector {
+function inferredVector(type: string, values: readonly unknown[]): Vector {
+  if (type.startsWith('DECIMAL')) return vectorFromArray(values, new Float64());
+  if (/^(UUID|ENUM\(.*\)|TIME.*|INTERVAL)$/.test(type)) return vectorFromArray(values, new Utf8());
   const integers = values.every((value) => value === null || typeof value === 'bigint' || Number.isSafeInteger(value));
   if (!integers || values.every((value) => value === null)) return vectorFromArray(values, inferred(values));
   const wide = values.map(toBigInt);

@@ -2,6 +2,7 @@
 import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command } from 'commander';
+import { oneLine } from './cell.ts';
 import { MarqueError } from './error.ts';
 import { humanDuration } from './duration.ts';
 import { lossyJson } from './json.ts';
@@ -44,7 +45,6 @@ program
   .option('-n, --limit <n>', 'at most so many', count, 20)
   .option('-r, --runs <runs>', 'latest, previous, all, or a glob over runs', 'latest')
   .action(async (glob: string, { limit, runs }: { limit: number; runs: string }) => {
-    const { oneLine } = await import('./table.ts');
     await withStore(async (storage) => {
       for await (const scope of storage.search(glob, { limit, runs })) {
         if (program.opts<Options>().json === true) process.stdout.write(`${lossyJson(scope)}\n`);

@@ -1,14 +1,18 @@
 import { type DuckDBConnection, type DuckDBExtractedStatements, type DuckDBPreparedStatement, StatementType } from './binding.ts';
 import { databaseFailure, invalidated, isFatal } from './database-failure.ts';
+import type { ColumnarResult } from './column.ts';
 import { type ErrorCode, MarqueError, messageOf, show } from './error.ts';
+import { GivenUp, interruptible, observed } from './interruptible.ts';
 import { leavable } from './leave.ts';
+import { isAnyOpen } from './opened.ts';
 import { bindValues } from './parameters.ts';
 import { portableColumns } from './portable.ts';
 import { Queue } from './queue.ts';
 import { refuseNul } from './quote.ts';
 import { refusal } from './readonly.ts';
-import { readResult } from './result.ts';
-import type { Result, SqlValue, Staged, Statement } from './store.ts';
+import { plainResult, readColumns } from './result.ts';
+import { markedPlace } from './sql-place.ts';
+import type { Result, SqlAsking, SqlValue, Staged, Statement } from './store.ts';
 
 /** DuckDB works on libuv's four threads: with more than two queries there, reading a file waits for a query. */
 export const inFlight = new Queue(2);
@@ -22,6 +26,8 @@ export interface Shared {
   readonly label: string;
   /** Whether it lives in a file. */
   readonly file: boolean;
+  /** Whether users may read files elsewhere. */
+  readonly readsFiles: boolean;
   /** A folder of its own that it may write. */
   readonly temporary: string;
   /** After a fatal error DuckDB refuses everything until the database has been opened again. */
@@ -33,6 +39,14 @@ export interface Shared {
  * DuckDB's `json_serialize_sql` of the text.
  */
 export type Before = readonly Statement[] | ((serialized: string) => Promise<readonly Statement[]>);
+
+/** What DuckDB's `json_serialize_sql` says of a text that it cannot take. */
+interface Serialized {
+  readonly error: boolean;
+  readonly error_message?: string;
+  /** In bytes from the beginning, of a syntax error. */
+  readonly position?: string;
+}
 
 /** Runs one statement with bound values and gives its whole result. */
 export type Run = (text: string, values?: readonly SqlValue[]) => Promise<Result>;
@@ -71,9 +85,12 @@ export class Connection {
     );
   }
 
-  /** Several statements between which nothing else runs on this connection. `run` is dead once the job has ended. */
-  exclusive<T>(job: (run: Run) => Promise<T>): Promise<T> {
-    return this.#add(() => this.#job(job));
+  /**
+   * Several statements between which nothing else runs on this connection. `run` is dead once the job has ended. Those that only read may
+   * have a signal: when it aborts, they are given up, also in the midst, and reject with its reason.
+   */
+  exclusive<T>(job: (run: Run) => Promise<T>, signal?: AbortSignal): Promise<T> {
+    return this.#add(() => this.#job(job, signal), signal);
   }
 
   /** `exclusive` between BEGIN and COMMIT; anything thrown by the job or by COMMIT leaves the database as it was. */
@@ -92,19 +109,45 @@ export class Connection {
     });
   }
 
+  /** One statement of ours, just after others with nothing between; its result as columns. Throws what `run` does. */
+  columns(statement: Statement, before: readonly Statement[] = [], signal?: AbortSignal): Promise<ColumnarResult> {
+    return this.#add(async () => {
+      for (const { text, values } of before) await this.#run(text, values);
+      return await this.#read(statement.text, statement.values, false, signal);
+    }, signal);
+  }
+
   /**
    * Text from a user: exactly one SELECT that only reads. When `signal` aborts, it is given up, also in the midst, and rejects with the
-   * signal's reason.
+   * signal's reason. What `onProgress` throws stops it as well.
    * @throws MarqueError `SQL_INVALID` with DuckDB's message when it is anything else, or when DuckDB cannot run what it says;
    * `DATABASE_FAILED` when DuckDB fails for a reason of its own: memory, disk, a file.
    */
-  select(statement: Statement, before: Before = [], signal?: AbortSignal): Promise<Result> {
-    return this.#addUsers(statement.text, before, signal, () => this.#select(statement, signal));
+  query(statement: Statement, before: Before = [], asking: SqlAsking = {}): Promise<ColumnarResult> {
+    return this.#addUsers(statement.text, before, asking.signal, () => this.#select(statement, asking));
+  }
+
+  /** The same as plain values. */
+  async select(statement: Statement, before: Before = [], signal?: AbortSignal): Promise<Result> {
+    return plainResult(await this.query(statement, before, { signal }));
   }
 
   /** Like `select`, but the rows go to a Parquet file, in their order, as a `Staged` says. The database must be allowed to write there. */
   copy(statement: Statement, path: string, before: Before = [], signal?: AbortSignal): Promise<Staged> {
     return this.#addUsers(statement.text, before, signal, () => this.#copy(statement, path, signal));
+  }
+
+  /** DuckDB's plan for a SELECT of a user, as text. It is refused like one, and not run. */
+  plan(statement: Statement, before: Before = [], signal?: AbortSignal): Promise<string> {
+    return this.#addUsers(statement.text, before, signal, async () => {
+      (await this.#prepareSelect(statement.text)).destroySync();
+      const explain = await this.#extract(`EXPLAIN ${statement.text}`);
+      return this.#prepared(await explain.prepare(0), async (prepared) => {
+        bindValues(prepared, statement.values);
+        const { values } = plainResult(await readColumns(await prepared.run()));
+        return String(values[1]?.[0]);
+      });
+    });
   }
 
   /** A folder that statements may write, removed when the database closes. */
@@ -146,11 +189,11 @@ export class Connection {
     }, signal);
   }
 
-  async #job<T>(job: (run: Run) => Promise<T>): Promise<T> {
+  async #job<T>(job: (run: Run) => Promise<T>, signal?: AbortSignal): Promise<T> {
     const statements = new Queue(1);
     let ended = false;
     const run: Run = (text, values = []) => {
-      if (!ended) return statements.add(() => this.#run(text, values));
+      if (!ended) return statements.add(() => this.#run(text, values, false, signal));
       return Promise.reject(
         new MarqueError('DATABASE_FAILED', `the job had ended when it ran ${show(text)}: await every statement`),
       );
@@ -163,7 +206,11 @@ export class Connection {
     }
   }
 
-  #run(text: string, values: readonly SqlValue[], transaction = false): Promise<Result> {
+  async #run(text: string, values: readonly SqlValue[], transaction = false, signal?: AbortSignal): Promise<Result> {
+    return plainResult(await this.#read(text, values, transaction, signal));
+  }
+
+  #read(text: string, values: readonly SqlValue[], transaction = false, signal?: AbortSignal): Promise<ColumnarResult> {
     return this.#guard(text, async () => {
       const extracted = await this.#extract(text);
       if (extracted.count !== 1) throw new RangeError(`expected one statement, got ${extracted.count}`);
@@ -171,15 +218,17 @@ export class Connection {
         const isTransaction = prepared.statementType === StatementType.TRANSACTION;
         if (isTransaction !== transaction) throw new RangeError('transactions go through transaction()');
         bindValues(prepared, values);
-        return readResult(await prepared.run());
+        return readColumns(await interruptible(this.#connection, signal, () => prepared.run()));
       });
     });
   }
 
-  async #select({ text, values }: Statement, signal: AbortSignal | undefined): Promise<Result> {
+  async #select({ text, values }: Statement, { signal, onProgress }: SqlAsking): Promise<ColumnarResult> {
     return this.#prepared(await this.#prepareSelect(text), async (prepared) => {
       bindValues(prepared, values);
-      return readResult(await this.#interruptible(signal, () => prepared.run()));
+      const query = () => prepared.run();
+      if (onProgress === undefined) return readColumns(await interruptible(this.#connection, signal, query));
+      return readColumns(await observed(this.#connection, signal, onProgress, query));
     });
   }
 
@@ -187,7 +236,7 @@ export class Connection {
     (await this.#prepareSelect(text)).destroySync();
     // It is one SELECT by itself, so no bracket or comment of it reaches beyond the line break.
     const select = `(${await this.#withoutSemicolon(text)}\n)`;
-    const given = await this.#select({ text: `SELECT * FROM ${select} LIMIT 0`, values }, signal);
+    const given = await this.#select({ text: `SELECT * FROM ${select} LIMIT 0`, values }, { signal });
     const numbered = given.columns.map(({ type }, index) => ({ name: `c${index}`, type }));
     const { select: made, columns } = portableColumns(numbered);
     const rows = `SELECT ${made} FROM ${select} AS given(${numbered.map(({ name }) => name).join(', ')})`;
@@ -195,7 +244,7 @@ export class Connection {
     const copy = await this.#extract(`COPY (${rows}) TO $${values.length + 1} (${format})`);
     return this.#prepared(await copy.prepare(0), async (prepared) => {
       bindValues(prepared, [...values, path]);
-      const result = await readResult(await this.#interruptible(signal, () => prepared.run()));
+      const result = plainResult(await readColumns(await interruptible(this.#connection, signal, () => prepared.run())));
       return { path, rows: result.values[0]?.[0] as number, columns, names: given.columns.map(({ name }) => name) };
     });
   }
@@ -220,26 +269,6 @@ export class Connection {
     throw new RangeError(`expected a SELECT, got ${StatementType[type]}`);
   }
 
-  /** For what only reads: an interrupted COMMIT is reported as failed although it is durable. */
-  async #interruptible<T>(signal: AbortSignal | undefined, query: () => Promise<T>): Promise<T> {
-    let again: NodeJS.Timeout | undefined;
-    // Again and again: DuckDB forgets an interrupt that comes before the query has begun.
-    const interrupt = (): void => {
-      again = setInterval(() => this.#connection.interrupt(), 10);
-    };
-    signal?.throwIfAborted();
-    signal?.addEventListener('abort', interrupt, { once: true });
-    try {
-      return await query();
-    } catch (error) {
-      signal?.throwIfAborted();
-      throw error;
-    } finally {
-      clearInterval(again);
-      signal?.removeEventListener('abort', interrupt);
-    }
-  }
-
   /** What comes before a user's text: it is looked at, then our own statements run. */
   async #prepare(text: string, before: Before): Promise<void> {
     const serialized = await this.#refuseHarm(text);
@@ -249,10 +278,19 @@ export class Connection {
   /** Looks at a user's text before DuckDB plans it: planning alone may call functions and open files. Gives the parser's tree as JSON. */
   async #refuseHarm(text: string): Promise<string> {
     const serialized = await this.#serialized(text);
-    const { error, error_message: message } = JSON.parse(serialized) as { error: boolean; error_message?: string };
-    const refused = error ? message : refusal(serialized, this.#shared.file);
+    const { error, error_message: message, position } = JSON.parse(serialized) as Serialized;
+    const at = position === undefined ? '' : `\n\n${markedPlace(text, Number(position))}`;
+    const refused = error ? `${message}${at}` : refusal(serialized, this.#whyNoFiles());
     if (refused) throw new MarqueError('SQL_INVALID', `only one SELECT that reads can be run: ${refused}`);
     return serialized;
+  }
+
+  #whyNoFiles(): string | null {
+    const { file, readsFiles } = this.#shared;
+    if (file) return 'a database that is itself a file reads none';
+    if (readsFiles && isAnyOpen())
+      return 'while a DuckDB file is open in this process, reading files could drop its lock: close that storage first';
+    return null;
   }
 
   /** The parser's tree of a text as JSON, or what is wrong with it. */
@@ -285,6 +323,7 @@ export class Connection {
     try {
       return await inFlight.add(() => leavable(job));
     } catch (error) {
+      if (error instanceof GivenUp) throw error.reason;
       if (error instanceof MarqueError) throw error;
       const message = messageOf(error).replace(/^Failed to extract statements: /, '');
       if (isFatal(message)) {

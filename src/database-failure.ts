@@ -1,5 +1,6 @@
 import type { Shared } from './connection.ts';
 import { type ErrorCode, MarqueError, messageOf, show } from './error.ts';
+import { withMarkedPlace } from './sql-place.ts';
 
 /** An internal error stops DuckDB as well, but only the next statement would hear of it. */
 export function isFatal(message: string): boolean {
@@ -13,7 +14,7 @@ export function databaseFailure(cause: unknown, message: string, text: string, c
     const advice = 'give the storage a higher memoryLimit or fewer threads, or ask for less at a time';
     return new MarqueError('DATABASE_FAILED', `DuckDB is out of memory: ${advice} (${memory})`, { cause });
   }
-  if (code === 'SQL_INVALID' && !isOwnFailure(message)) return new MarqueError(code, message, { cause });
+  if (code === 'SQL_INVALID' && !isOwnFailure(message)) return new MarqueError(code, withMarkedPlace(message, text), { cause });
   return new MarqueError('DATABASE_FAILED', `DuckDB failed on ${show(text, 200)}: ${message}`, { cause });
 }
 

@@ -25,6 +25,11 @@ export interface DatabaseOptions {
    * there are none. `'any'` leaves access and settings open.
    */
   readonly allowed?: readonly string[] | 'any';
+  /**
+   * More folders that the SELECTs of users may read; a SELECT writes nothing. `'any'` lets them read whatever the process can. None by default,
+   * and none for a database in a file.
+   */
+  readonly readable?: readonly string[] | 'any' | undefined;
 }
 
 /**
@@ -43,13 +48,13 @@ export class Database {
   #lastToken = 0n;
   #closing: Promise<void> | null = null;
 
-  private constructor({ instance, spill, pinned }: Opened, path: string | null, release: () => void) {
+  private constructor({ instance, spill, pinned, readsFiles }: Opened, path: string | null, release: () => void) {
     this.#instance = instance;
     this.#spill = spill;
     this.#pinned = pinned;
     this.#release = release;
     const label = path === null ? 'in memory' : JSON.stringify(path);
-    this.#shared = { label, file: path !== null, temporary: spill.path, fatal: null };
+    this.#shared = { label, file: path !== null, readsFiles, temporary: spill.path, fatal: null };
   }
 
   /**
@@ -137,6 +142,7 @@ interface Opened {
   readonly instance: DuckDBInstance;
   readonly spill: SpillFolder;
   readonly pinned: Map<bigint, readonly Batch[]>;
+  readonly readsFiles: boolean;
 }
 
 async function openInstance(path: string, options: DatabaseOptions): Promise<Opened> {
@@ -149,11 +155,11 @@ async function openInstance(path: string, options: DatabaseOptions): Promise<Ope
     const connection = await inFlight.add(() => created.connect());
     try {
       connection.registerTableFunction(batchFunction((token) => pinned.get(token)));
-      await lock(connection, options.allowed ?? [], spill);
+      await lock(connection, options, spill);
     } finally {
       connection.closeSync();
     }
-    return { instance: created, spill, pinned };
+    return { instance: created, spill, pinned, readsFiles: (options.readable ?? []).length > 0 };
   } catch (error) {
     instance?.closeSync();
     await spill.remove();
@@ -179,15 +185,24 @@ function configuration({ memoryLimit, threads }: DatabaseOptions, spill: SpillFo
   };
 }
 
-async function lock(connection: DuckDBConnection, allowed: readonly string[] | 'any', spill: SpillFolder): Promise<void> {
+/** Allowed also once the settings are locked. */
+const unlocked = `['enable_progress_bar', 'enable_progress_bar_print']`;
+
+async function lock(
+  connection: DuckDBConnection,
+  { allowed = [], readable = [] }: DatabaseOptions,
+  spill: SpillFolder,
+): Promise<void> {
   const settings = [`SET GLOBAL TimeZone = 'UTC'`]; // stored timestamps are UTC, so now() compares with them only in UTC
   if (allowed !== 'any') {
-    const folders = await Promise.all([...allowed, spill.path].map(spellings));
-    settings.push(
-      `SET GLOBAL allowed_directories = [${folders.flat().map(quoteText).join(', ')}]`,
-      'SET GLOBAL enable_external_access = false',
-      'SET GLOBAL lock_configuration = true',
-    );
+    if (readable !== 'any') {
+      const folders = await Promise.all([...allowed, ...readable, spill.path].map(spellings));
+      settings.push(
+        `SET GLOBAL allowed_directories = [${folders.flat().map(quoteText).join(', ')}]`,
+        'SET GLOBAL enable_external_access = false',
+      );
+    }
+    settings.push(`SET GLOBAL allowed_configs = ${unlocked}`, 'SET GLOBAL lock_configuration = true');
   }
   await inFlight.add(() => connection.run(settings.join(';\n')));
 }

@@ -1,3 +1,7 @@
+import { inspect, type InspectOptionsStylized } from 'node:util';
+import { showStatement } from './show-statement.ts';
+import type { Statement } from './store.ts';
+
 /** Something that runs when it is asked for its answer: iterate it, or await it for an array. */
 export abstract class Lazy<T> implements PromiseLike<T[]>, AsyncIterable<T> {
   abstract [Symbol.asyncIterator](): AsyncGenerator<T, void, undefined>;
@@ -8,6 +12,15 @@ export abstract class Lazy<T> implements PromiseLike<T[]>, AsyncIterable<T> {
     reject?: ((reason: unknown) => B | PromiseLike<B>) | null,
   ): Promise<A | B> {
     return this.#all().then(resolve, reject);
+  }
+
+  /** What it would run, for `console.log`; null where it finds out only when it is asked. */
+  protected statementShown(): Statement | null {
+    return null;
+  }
+
+  [inspect.custom](depth: number, options: InspectOptionsStylized): string {
+    return showStatement(this.constructor.name, this.statementShown(), depth, options);
   }
 
   async #all(): Promise<T[]> {

@@ -12,6 +12,11 @@ const key = Symbol.for('marque.opened');
 const shared = globalThis as unknown as Record<symbol, Opened | undefined>;
 const opened: Opened = (shared[key] ??= { files: new Set(), last: Promise.resolve() });
 
+/** Whether this process has a database file open. */
+export function isAnyOpen(): boolean {
+  return opened.files.size > 0;
+}
+
 /** What `open` gave, and how to say that the file is closed again. */
 export interface OpenedFile<T> {
   readonly value: T;

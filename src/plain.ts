@@ -16,6 +16,7 @@ import {
   type DuckDBValue,
   DuckDBVariantValue,
 } from './binding.ts';
+import { safe } from './column.ts';
 
 /**
  * The plain form of one of DuckDB's value objects: a DECIMAL is the nearest number, a date or timestamp a `Date` (finer parts
@@ -39,12 +40,6 @@ export function plain(value: DuckDBValue): unknown {
     return Object.fromEntries(Object.entries(value.entries).map(([name, field]) => [name, plain(field)]));
   if (value instanceof DuckDBUnionValue || value instanceof DuckDBVariantValue) return plain(value.value);
   return value.toString();
-}
-
-/** A number where it is exact, else the bigint itself. */
-export function safe(value: bigint): number | bigint {
-  const number = Number(value);
-  return Number.isSafeInteger(number) ? number : value;
 }
 
 function floorDivide(value: bigint, divisor: bigint): number {

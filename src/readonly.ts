@@ -6,13 +6,13 @@
  *
  * @param serialized what DuckDB's `json_serialize_sql` gave for the text: its own parser's tree, so quoting, case and comments
  * do not matter
- * @param ownFile whether the database lives in a file. Reading that file through SQL opens and closes it once more, which
- * drops the lock that keeps other processes out; so such a database reads no files at all.
+ * @param whyNoFiles why it must not read files, if so. A DuckDB file that this process has open, such as the database's own, would be opened
+ * and closed once more, which drops the lock that keeps other processes out.
  */
-export function refusal(serialized: string, ownFile: boolean): string | null {
+export function refusal(serialized: string, whyNoFiles: string | null): string | null {
   let found: string | null = null;
   JSON.parse(serialized, (_key, node: unknown) => {
-    if (found === null && typeof node === 'object' && node !== null) found = fault(node, ownFile);
+    if (found === null && typeof node === 'object' && node !== null) found = fault(node, whyNoFiles);
     return node;
   });
   return found;
@@ -26,7 +26,7 @@ interface Node {
   readonly id?: unknown;
 }
 
-function fault(node: Node, ownFile: boolean): string | null {
+function fault(node: Node, whyNoFiles: string | null): string | null {
   const { function_name: called, table_name: table, children, id } = node;
   if (typeof called === 'string') {
     const name = called.toLowerCase();
@@ -35,12 +35,12 @@ function fault(node: Node, ownFile: boolean): string | null {
     if (shaping.test(name) && !hasShallowShape(children)) {
       return `${name}() ${crash}: give it the structure as a text of at most ${mostLevels} brackets in the query itself`;
     }
-    if (ownFile && readsFiles.test(name)) return `${name}() reads files, which a database that is itself a file refuses`;
+    if (whyNoFiles !== null && readsFiles.test(name)) return `${name}() reads files, and ${whyNoFiles}`;
   }
   if (id === 'VARIANT') return `a cast to VARIANT ${crash}`;
   // A name with a dot or slash in one piece is a file to DuckDB.
-  if (ownFile && typeof table === 'string' && /[./\\]/.test(table)) {
-    return `${JSON.stringify(table)} is a file, and a database that is itself a file reads none`;
+  if (whyNoFiles !== null && typeof table === 'string' && /[./\\]/.test(table)) {
+    return `${JSON.stringify(table)} is a file, and ${whyNoFiles}`;
   }
   return null;
 }

@@ -1,28 +1,42 @@
 import { binding, type DuckDBResult } from './binding.ts';
+import { type Column, type ColumnarResult, valuesOf } from './column.ts';
+import { collectorOf } from './column-collector.ts';
 import type { Result } from './store.ts';
-import { readVector } from './vector.ts';
+
+/** A part of the columns ends with at least so many rows, or bytes of one text column: what is put together anew stays small. */
+const rowsOfPart = 122_880;
+const bytesOfPart = 2 ** 28;
 
 /**
- * Copies a materialised result into JavaScript values; `vector.ts` says which.
+ * Copies a materialised result into columns, from the memory of its vectors.
  * @throws RangeError for a date or timestamp that no `Date` can hold, infinity among them.
  */
-export async function readResult(result: DuckDBResult): Promise<Result> {
+export async function readColumns(result: DuckDBResult): Promise<ColumnarResult> {
   const types = Array.from({ length: result.columnCount }, (_, column) => result.columnType(column));
+  const collectors = types.map(collectorOf);
+  let rowCount = 0;
+  let rowsBefore = 0; // of parts that have ended
+  for (;;) {
+    const chunk = await result.fetchChunk();
+    if (chunk === null || chunk.rowCount === 0) break;
+    const rows = chunk.rowCount;
+    types.forEach((type, column) => collectors[column]?.add(binding.data_chunk_get_vector(chunk.chunk, column), type, rows));
+    // Asked again only now: long texts live in the chunk's memory, and this use keeps the chunk from being collected before.
+    rowCount += chunk.rowCount;
+    if (rowCount - rowsBefore < rowsOfPart && collectors.every(({ byteLength }) => byteLength < bytesOfPart)) continue;
+    for (const collector of collectors) collector.cut();
+    rowsBefore = rowCount;
+  }
+  if (rowCount > rowsBefore) for (const collector of collectors) collector.cut();
   const columns = types.map((type, column) => ({
     name: result.columnName(column),
     type: result.columnLogicalType(column).alias ?? type.toString(), // JSON is a VARCHAR with an alias
+    ...(collectors[column] as (typeof collectors)[number]).end(),
   }));
-  const values: unknown[][] = types.map(() => []);
-  let rowCount = 0;
-  for (;;) {
-    const chunk = await result.fetchChunk();
-    if (chunk === null || chunk.rowCount === 0) return { columns, values, rowCount };
-    const rows = chunk.rowCount;
-    types.forEach((type, column) => {
-      const target = values[column] as unknown[];
-      for (const value of readVector(binding.data_chunk_get_vector(chunk.chunk, column), type, rows, null)) target.push(value);
-    });
-    // Asked again only now: long texts live in the chunk's memory, and this use keeps the chunk from being collected before.
-    rowCount += chunk.rowCount;
-  }
+  return { columns, rowCount };
+}
+
+/** The values of all columns at once. */
+export function plainResult({ columns, rowCount }: ColumnarResult): Result {
+  return { columns: columns.map(({ name, type }: Column) => ({ name, type })), values: columns.map(valuesOf), rowCount };
 }

@@ -157,7 +157,10 @@ export function recallFrom<T>(artifacts: Iterable<EncodedArtifact | UnreadArtifa
     if (artifact.name === name) {
       if (artifact.codec !== null) return decode(artifact) as T;
       const what = `scope "${id}" was read without its artifact "${name}"`;
-      throw new MarqueError('ARTIFACT_UNKNOWN', `${what}, which was not fetched: the option artifacts of the search leaves it out`);
+      throw new MarqueError(
+        'ARTIFACT_UNKNOWN',
+        `${what}, which was not fetched: the option artifacts of the search leaves it out`,
+      );
     }
     names.push(artifact.name);
   }

@@ -85,6 +85,4 @@ export type Comparison =
  * `in` holds where the value is one of the list: null is null, NaN is none, and of two types none equals the other. `ne` holds where
  * `in` of that one value does not.
  */
-export type Membership<T> =
-  | { readonly op: 'in'; readonly values: readonly T[] }
-  | { readonly op: 'ne'; readonly value: T };
+export type Membership<T> = { readonly op: 'in'; readonly values: readonly T[] } | { readonly op: 'ne'; readonly value: T };

@@ -1,8 +1,23 @@
-import type { Table } from 'apache-arrow';
-import type { TableColumn } from './arrow-table.ts';
+import { type ColumnarResult, rowsOf, valuesOf } from './column.ts';
 import { MarqueError, show } from './error.ts';
 import { Lazy } from './lazy.ts';
-import type { Result, Snapshot, SqlValue, Statement } from './store.ts';
+import type { ResultTable } from './result-table.ts';
+import type { Explanation } from './explanation.ts';
+import type { Result, Snapshot, SqlAsking, SqlValue, Statement } from './store.ts';
+
+/** What asks a snapshot first, and then says what to select from it. */
+export type Composition = (snapshot: Snapshot) => Promise<Statement>;
+
+/** How a SELECT is to be answered. */
+export interface SqlOptions {
+  /** When it aborts, the query stops, also in the midst, and rejects with its reason. */
+  readonly signal?: AbortSignal | undefined;
+  /**
+   * Called some ten times a second while DuckDB works, with the part of the work that is done, above 0 and up to 1, as far as DuckDB knows:
+   * perhaps never. Where it throws, the query stops and rejects with that.
+   */
+  readonly onProgress?: ((fraction: number) => void) | undefined;
+}
 
 /**
  * One SELECT over a storage's views, run when it is asked for its answer, and again each time it is asked. Await it for rows
@@ -10,19 +25,47 @@ import type { Result, Snapshot, SqlValue, Statement } from './store.ts';
  */
 export class SqlQuery<Row extends object = Record<string, unknown>> extends Lazy<Row> {
   readonly #open: () => Promise<Snapshot>;
-  /** The text with its bound values. */
-  readonly statement: Statement;
+  readonly #statement: Statement | Composition;
+  readonly #asking: SqlAsking;
+  /** @internal The query that this one was made from with other options, or itself. */
+  readonly origin: SqlQuery<Row>;
 
-  constructor(open: () => Promise<Snapshot>, statement: Statement) {
+  constructor(
+    open: () => Promise<Snapshot>,
+    statement: Statement | Composition,
+    asking: SqlAsking = {},
+    origin: SqlQuery<Row> | null = null,
+  ) {
     super();
     this.#open = open;
-    this.statement = statement;
+    this.#statement = statement;
+    this.#asking = asking;
+    this.origin = origin ?? this;
   }
 
+  /**
+   * The same query with other options; this one stays as it is.
+   *
+   * ```ts
+   * const rows = await storage.sql`SELECT …`.with({ signal: AbortSignal.timeout(5_000), onProgress: (part) => bar.update(part) });
+   * ```
+   *
+   * @throws MarqueError `OPTION_INVALID`
+   */
+  with(options: SqlOptions): SqlQuery<Row> {
+    const { signal, onProgress } = options;
+    if (signal !== undefined && !(signal instanceof AbortSignal))
+      throw new MarqueError('OPTION_INVALID', `signal is ${show(signal)}: give an AbortSignal`);
+    if (onProgress !== undefined && typeof onProgress !== 'function')
+      throw new MarqueError('OPTION_INVALID', `onProgress is ${show(onProgress)}: give a function`);
+    return new SqlQuery(this.#open, this.#statement, { ...this.#asking, ...options }, this.origin);
+  }
+
+  /** Row by row; each is made when it is asked for. The result itself is in memory by then, as columns. */
   override async *[Symbol.asyncIterator](): AsyncGenerator<Row, void, undefined> {
-    const { columns, values, rowCount } = await this.result();
-    for (let row = 0; row < rowCount; row++) {
-      yield Object.fromEntries(columns.map(({ name }, column) => [name, values[column]?.[row]])) as Row;
+    for (const row of rowsOf(await this.#columns())) {
+      yield row as Row;
+      this.#asking.signal?.throwIfAborted();
     }
   }
 
@@ -31,20 +74,50 @@ export class SqlQuery<Row extends object = Record<string, unknown>> extends Lazy
    * get a number: `sid`, `sid_1`.
    */
   async result(): Promise<Result> {
+    const { columns, rowCount } = await this.#columns();
+    return { columns: columns.map(({ name, type }) => ({ name, type })), values: columns.map(valuesOf), rowCount };
+  }
+
+  /**
+   * The result as an Arrow table, without a copy. Dates and timestamps become milliseconds, integers of up to 32 bits `Int32`, larger ones
+   * `Int64`, DECIMAL `Float64`; texts of which at least half repeat another are dictionaries. The types are of the whole table.
+   */
+  async toArrow(): Promise<ResultTable> {
+    const result = await this.#columns();
+    const { tableOf } = await import('./arrow-table.ts');
+    return tableOf(result);
+  }
+
+  /** How it is answered: what runs, and which part of the store it reads. Nothing of it is run. */
+  async explain(): Promise<Explanation> {
+    return await this.#ask(async (snapshot) => snapshot.explain(await this.statementIn(snapshot)));
+  }
+
+  /** @internal The statement that answers it from a snapshot: the text with its bound values. */
+  async statementIn(snapshot: Snapshot): Promise<Statement> {
+    return typeof this.#statement === 'function' ? await this.#statement(snapshot) : this.#statement;
+  }
+
+  protected override statementShown(): Statement | null {
+    return typeof this.#statement === 'function' ? null : this.#statement;
+  }
+
+  async #columns(): Promise<ColumnarResult> {
+    return await this.#ask(async (snapshot) => {
+      const { columns, rowCount } = await snapshot.query(await this.statementIn(snapshot), this.#asking);
+      const names = distinct(columns.map(({ name }) => name));
+      return { columns: columns.map((column, index) => ({ ...column, name: names[index] as string })), rowCount };
+    });
+  }
+
+  async #ask<T>(question: (snapshot: Snapshot) => Promise<T>): Promise<T> {
+    this.#asking.signal?.throwIfAborted();
     const snapshot = await this.#open();
     try {
-      const { columns, ...result } = await snapshot.select(this.statement);
-      return { ...result, columns: distinct(columns) };
+      return await question(snapshot);
     } finally {
       await snapshot.release();
     }
-  }
-
-  /** The result as an Arrow table. Dates become milliseconds. */
-  async toArrow(): Promise<Table> {
-    const { columns, values } = await this.result();
-    const { tableOf } = await import('./arrow-table.ts');
-    return tableOf(columns.map(({ name, type }, column) => ({ name, type: columnType(type), values: values[column] ?? [] })));
   }
 }
 
@@ -67,23 +140,12 @@ function checkSqlValue(value: unknown, index: number): void {
   );
 }
 
-function distinct(columns: Result['columns']): Result['columns'] {
+function distinct(names: readonly string[]): readonly string[] {
   const taken = new Set<string>();
-  return columns.map(({ name, type }) => {
+  return names.map((name) => {
     let free = name;
     for (let copy = 1; taken.has(free); copy++) free = `${name}_${copy}`;
     taken.add(free);
-    return { name: free, type };
+    return free;
   });
-}
-
-/** The column type that holds a DuckDB type without loss; null for nested and wider types, which follow from the values. */
-function columnType(type: string): TableColumn['type'] {
-  if (/^(U?TINYINT|U?SMALLINT|INTEGER)$/.test(type)) return 'integer';
-  if (/^(UINTEGER|BIGINT)$/.test(type)) return 'bigint';
-  if (/^(DOUBLE|FLOAT|DECIMAL\(.*\))$/.test(type)) return 'double';
-  if (/^(TIMESTAMP.*|DATE)$/.test(type)) return 'timestamp';
-  if (type === 'BLOB') return 'bytes';
-  if (type === 'BOOLEAN') return 'boolean';
-  return /^(VARCHAR|UUID|ENUM\(.*\)|JSON|TIME.*|INTERVAL)$/.test(type) ? 'text' : null;
 }

@@ -68,6 +68,11 @@ export function openSql(store: string): string {
   return `${template.replace(placeholder, () => store)}\n${viewsSql()}`;
 }
 
+/** A question of many runs, by the name of its file: `sql/analytics/<name>.sql`. Its parameters have names, `$tag`. */
+export function analysisSql(name: string): string {
+  return read(`analytics/${name}`);
+}
+
 /** Beside `src/` and beside `dist/`, so the same words find it from both. */
 function read(name: string): string {
   return readFileSync(new URL(`../sql/${name}.sql`, import.meta.url), 'utf8');

@@ -1,4 +1,6 @@
 import type { RecordBatch } from 'apache-arrow';
+import type { ColumnarResult } from './column.ts';
+import type { Explanation } from './explanation.ts';
 import type { TypedColumn } from './portable.ts';
 import type { Mark } from './recorder.ts';
 import type { TableName } from './schema.ts';
@@ -133,16 +135,52 @@ export interface Result {
   readonly rowCount: number;
 }
 
+/** Which artifacts of a scope are fetched: those with these names, all (true), or none. Their names always are. */
+export type ArtifactChoice = boolean | readonly string[];
+
+/** How a query is answered. */
+export interface Asking {
+  /** When it aborts, what is under way rejects with its reason. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** How a SELECT of a user is answered. */
+export interface SqlAsking extends Asking {
+  /** Told from time to time which part of the work is done, above 0 and up to 1, as far as DuckDB knows. Where it throws, the query rejects with that. */
+  readonly onProgress?: ((fraction: number) => void) | undefined;
+}
+
 /** One consistent state of all tables. It stays readable, and the same, until it is released. */
 export interface Snapshot {
   /** The sids of the scopes that a search finds, in its order, its limit applied. */
-  find(search: Search): Promise<readonly number[]>;
+  find(search: Search, asking?: Asking): Promise<readonly number[]>;
 
-  /** The scopes with these sids, in this order; sids that are not there are left out. */
-  read(sids: readonly number[]): Promise<readonly ScopeRecord[]>;
+  /** The same in pages of some hundred to some hundred thousand, each found when it is asked for. None is empty. */
+  pages(search: Search, asking?: Asking): AsyncGenerator<readonly number[], void, undefined>;
+
+  /** How many they are. */
+  count(search: Search, asking?: Asking): Promise<number>;
+
+  /** The scopes with these sids, in this order; sids that are not there are left out. All artifacts are fetched by default. */
+  read(sids: readonly number[], asking?: Asking & { readonly artifacts?: ArtifactChoice }): Promise<readonly ScopeRecord[]>;
+
+  /** `flow.step.run.path` of these scopes, in this order. */
+  ids(sids: readonly number[], asking?: Asking): Promise<readonly string[]>;
+
+  /** The slugs of all runs, also of those without any scope, and without those that were deleted. */
+  slugs(): Promise<readonly string[]>;
+
+  /** How a search, or a SELECT over the views, would be answered. Nothing of it is run. */
+  explain(what: Search | Statement): Promise<Explanation>;
 
   /** Runs one SELECT over the views of `sql/views.sql`. Anything else is refused. */
   select(statement: Statement): Promise<Result>;
+
+  /** The same with the result as columns, which takes a fraction of the time and memory where it is large. */
+  query(statement: Statement, asking?: SqlAsking): Promise<ColumnarResult>;
+
+  /** The scopes with these sids, in this order, with the columns of `scopeColumns` and no children; sids that are not there are left out. */
+  table(sids: readonly number[], asking?: Asking): Promise<ColumnarResult>;
 
   /**
    * Writes what one SELECT gives to a new Parquet file in its database's temporary folder, with the columns of portable.ts. Whoever asked
@@ -186,7 +224,15 @@ export interface ScopeRecord {
   readonly params: string | null;
   readonly tags: readonly { readonly content: string; readonly value: number | null }[];
   readonly logs: readonly { readonly level: string; readonly message: string; readonly at: number }[];
-  readonly artifacts: readonly EncodedArtifact[];
+  readonly artifacts: readonly (EncodedArtifact | UnreadArtifact)[];
+}
+
+/** An artifact of which nothing but the name was fetched. */
+export interface UnreadArtifact {
+  readonly name: string;
+  readonly codec: null;
+  readonly text: null;
+  readonly bytes: null;
 }
 
 /** An artifact as it is stored: `codec` says how to read `text` or `bytes` back. */

@@ -10,7 +10,9 @@ import {
   DuckDBVector,
   type Vector,
 } from './binding.ts';
-import { plain, safe } from './plain.ts';
+import { safe } from './column.ts';
+import { plain } from './plain.ts';
+import { StringVector } from './string-vector.ts';
 
 /** One byte a row, 0 where there is no value; null where there is one everywhere. */
 type Mask = Uint8Array | null;
@@ -28,10 +30,15 @@ export function readVector(vector: Vector, type: DuckDBType, count: number, pare
   return values;
 }
 
-function maskOf(vector: Vector, count: number, parent: Mask): Mask {
+/** One bit a row, least significant first, 0 where there is no value; null where there is one everywhere. */
+export function validityOf(vector: Vector, count: number): Uint8Array | null {
   // Null where the vector has never held a null, whatever the declaration says.
-  const bits = binding.vector_get_validity(vector, Math.ceil(count / 64) * 8) as Uint8Array | null;
-  if (!bits) return parent;
+  return binding.vector_get_validity(vector, Math.ceil(count / 64) * 8) ?? null;
+}
+
+function maskOf(vector: Vector, count: number, parent: Mask): Mask {
+  const bits = validityOf(vector, count);
+  if (bits === null) return parent;
   const mask = new Uint8Array(count);
   for (let row = 0; row < count; row++) {
     const valid = ((bits[row >> 3] as number) >> (row & 7)) & 1;
@@ -132,25 +139,17 @@ function lists<T>(vector: Vector, count: number, mask: Mask, slice: (start: numb
   });
 }
 
-/** DuckDB's 16 bytes a string: its length, then up to 12 bytes of it, or 4 bytes and a pointer to all. */
 function strings<T>(vector: Vector, count: number, mask: Mask, read: (bytes: Buffer) => T): (T | null)[] {
-  const { buffer } = bytesOf(vector, count * 16);
-  const lengths = new Uint32Array(buffer);
-  const values = new Array<T | null>(count).fill(null);
-  for (let row = 0; row < count; row++) {
-    if (mask !== null && mask[row] === 0) continue;
-    const length = lengths[row * 4] as number;
-    if (length <= 12) values[row] = read(Buffer.from(buffer, row * 16 + 4, length));
-    else {
-      const bytes = binding.get_data_from_pointer(buffer, row * 16 + 8, length);
-      values[row] = read(Buffer.from(bytes.buffer, bytes.byteOffset, length));
-    }
-  }
-  return values;
+  const all = new StringVector(vector, count, (row) => mask === null || mask[row] === 1);
+  return Array.from({ length: count }, (_, row) => {
+    if (mask !== null && mask[row] === 0) return null;
+    const start = all.start(row);
+    return read(all.source(row).subarray(start, start + all.length(row)));
+  });
 }
 
 /** A copy of the first bytes of a vector, alone in its buffer and so aligned for every type. */
-function bytesOf(vector: Vector, count: number): Uint8Array<ArrayBuffer> {
+export function bytesOf(vector: Vector, count: number): Uint8Array<ArrayBuffer> {
   if (count === 0) return new Uint8Array(0);
   const bytes = binding.vector_get_data(vector, count);
   return bytes.buffer.byteLength === count ? (bytes as Uint8Array<ArrayBuffer>) : Uint8Array.from(bytes);

@@ -1,6 +1,5 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { tableOf } from '../src/arrow-table.ts';
 import { arrowSchema, recordBatch } from '../src/batch.ts';
 import { ConstantColumn, ListColumn, NumberColumn } from '../src/columns.ts';
 import { rowsOf } from '../src/record-rows.ts';
@@ -63,23 +62,4 @@ test('a table whose columns differ in length is refused', () => {
 
 test('the Arrow schema has the columns of the table', () => {
   expect(arrowSchema('tags').toString()).toContain('sid: Int64');
-});
-
-test('a table of query results keeps names, nulls and nested values', () => {
-  const table = tableOf([
-    { name: 'n', type: 'double', values: [1, null, Number.NaN] },
-    { name: 'at', type: 'timestamp', values: [new Date(5), null, new Date(-1)] },
-    { name: 'text', type: 'text', values: ['a', null, 'ü'] },
-    { name: 'list', type: null, values: [[1, 2], [], null] },
-    { name: 'flag', type: null, values: [true, null, false] },
-    { name: 'point', type: null, values: [{ x: 1, label: 'a' }, null, { x: null, label: 'b' }] },
-  ]);
-  expect(table.toArray().map((row: { toJSON(): unknown }) => row.toJSON())).toMatchObject([
-    { n: 1, at: 5, text: 'a', flag: true },
-    { n: null, at: null, text: null, list: expect.objectContaining({ length: 0 }) as unknown, flag: null, point: null },
-    { n: Number.NaN, at: -1, text: 'ü', list: null, flag: false },
-  ]);
-  expect(String(table.getChild('list')?.get(0))).toBe('[1,2]');
-  expect(String(table.getChild('point')?.get(2))).toBe('{"x": null, "label": "b"}');
-  expect(table.schema.names).toEqual(['n', 'at', 'text', 'list', 'flag', 'point']);
 });

@@ -40,7 +40,7 @@ async function withFile(path: string, content: Uint8Array | string, job: () => P
 }
 
 describe('a checkpoint', () => {
-  beforeAll(fill);
+  beforeAll(fill, 60_000);
 
   test('is there from the first version on, and again after a hundred', () => {
     const names = readdirSync(logFolder).filter((name) => name.endsWith('.parquet'));
@@ -72,9 +72,9 @@ describe('a checkpoint', () => {
     });
   });
 
-  test('spares Parquet where its actions stand beside it as they were written, and only there', async () => {
+  test('spares Parquet where its state stands packed beside it as it was written, and only there', async () => {
     const parquet = join(logFolder, '00000000000000000100.checkpoint.parquet');
-    const packed = join(logFolder, '_last_checkpoint.json.br');
+    const packed = join(logFolder, '_last_checkpoint.packed.br');
     const early = join(logFolder, '00000000000000000050.json'); // which has to be read where there is nothing else
     const whole = readFileSync(packed);
     const flipped = Buffer.from(whole.map((byte, at) => (at === whole.length >> 1 ? byte ^ 4 : byte)));
@@ -86,8 +86,19 @@ describe('a checkpoint', () => {
         }
       });
       await withFile(packed, flipped, async () => expect(await read()).toEqual([counts]));
-      const other = readFileSync(join(folder, 'scopes', '_delta_log', '_last_checkpoint.json.br'));
+      const other = readFileSync(join(folder, 'scopes', '_delta_log', '_last_checkpoint.packed.br'));
       await withFile(packed, other, async () => expect(await read()).toEqual([counts]));
+    });
+  });
+
+  test('is read from Parquet where its pointer knows of no packed state, or of one in an earlier form', async () => {
+    const { tags, ...rest } = JSON.parse(readFileSync(pointer, 'utf8')) as { tags: Record<string, string> };
+    const { 'marque.packed': digest, ...others } = tags;
+    const early = join(logFolder, '00000000000000000050.json'); // not read where there is a checkpoint
+    await withFile(early, 'damaged', async () => {
+      for (const known of [others, { ...others, 'marque.actions': digest }]) {
+        await withFile(pointer, JSON.stringify({ ...rest, tags: known }), async () => expect(await read()).toEqual([counts]));
+      }
     });
   });
 

@@ -168,8 +168,8 @@ describe('select refuses everything else, and nothing has happened', () => {
     const text = `SELECT DISTINCT function_name AS name FROM duckdb_functions() WHERE function_type = 'table' ORDER BY name`;
     const names = (await connection.run(text)).values[0] as string[];
     const tree = (name: string) => JSON.stringify({ function_name: name });
-    const refused = names.filter((name) => refusal(tree(name), false) !== null);
-    const refusedInFile = names.filter((name) => refusal(tree(name), true) !== null && !refused.includes(name));
+    const refused = names.filter((name) => refusal(tree(name), null) !== null);
+    const refusedInFile = names.filter((name) => refusal(tree(name), 'no') !== null && !refused.includes(name));
     const rest = names.filter((name) => !refused.includes(name) && !refusedInFile.includes(name));
     expect({ refused, refusedInFile, rest }).toMatchInlineSnapshot(`
       {

@@ -15,7 +15,20 @@ async function memory(): Promise<{ database: Database; connection: Connection }>
 describe('a connection', () => {
   it('offers nothing of the bindings that could be misused: no stream, appender, prepared statement or interrupt', () => {
     expect(Object.getOwnPropertyNames(Connection.prototype).toSorted()).toEqual(
-      ['close', 'constructor', 'copy', 'exclusive', 'run', 'script', 'select', 'temporary', 'transaction'].toSorted(),
+      [
+        'close',
+        'columns',
+        'constructor',
+        'copy',
+        'exclusive',
+        'plan',
+        'query',
+        'run',
+        'script',
+        'select',
+        'temporary',
+        'transaction',
+      ].toSorted(),
     );
     expect(Object.getOwnPropertyNames(Database.prototype).toSorted()).toEqual([
       'close',

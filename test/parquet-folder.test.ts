@@ -60,7 +60,11 @@ describe('the folder', () => {
 
   test('is taken where an heir who died has left the lock of another heir, and its own', async () => {
     const folder = temporaryFolder();
-    for (const name of ['spill.lock', 'spill.lock.00000000-0000-4000-8000-000000000001']) writeFileSync(join(folder, name), '');
+    for (const name of ['spill', 'repair'].flatMap((what) => [
+      `${what}.lock`,
+      `${what}.lock.00000000-0000-4000-8000-000000000001`,
+    ]))
+      writeFileSync(join(folder, name), '');
     await expect(opened(folder).snapshot([])).rejects.toMatchObject({
       message: expect.stringContaining('nothing has been written'),
     });

@@ -3,7 +3,8 @@ import * as fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { MarqueError } from '../src/error.ts';
 import { extentOfSearch } from '../src/extent.ts';
-import { compileGlob, literalStart, matchGlob } from '../src/glob.ts';
+import { compileGlob } from '../src/glob.ts';
+import { and, ended, id, not, or, started, status, tag } from '../src/predicate.ts';
 import { type TableName, tableNames } from '../src/schema.ts';
 import type { RunSelection, Search } from '../src/search.ts';
 import type { Batch, Snapshot, Status, Store } from '../src/store.ts';
@@ -132,11 +133,26 @@ const runs: fc.Arbitrary<RunSelection> = fc.oneof(
   }),
 );
 
+const midway = new Date(start + 4 * day + 2);
+const predicates = [
+  started.before(midway),
+  started.between(midway, new Date(start + 6 * day)),
+  and(started.after(midway), tag('loss').gt(1)),
+  or(started.before(midway), tag('model').exists()),
+  not(tag('loss').exists()),
+  status('error', 'retried'),
+  not(status('ok')),
+  id('f.{s,st}.*'),
+  and(id('*.s*.*'), not(id('fg.*')), status('ok')),
+  or(id('f.*'), id('größe.*')),
+  ended.before(midway),
+];
+
 const searches: fc.Arbitrary<Search> = fc.record({
   glob: optional(patterns),
   flow: optional(flows),
   step: optional(steps),
-  predicate: fc.constant(null),
+  predicate: optional(predicates),
   where: optional([(tag) => tag.content === 'model', (tag) => (tag.value ?? 0) > 2, () => false] satisfies Search['where'][]),
   runs,
   order: fc.constantFrom('newest', 'oldest'),
@@ -403,16 +419,4 @@ describe('a segment', () => {
     expect(mayHold('tags', stats, { ...extentOfSearch({ ...everything, where: () => true }) })).toBe(true);
     expect(mayHold('tags', stats, { ...extentOfSearch({ ...everything, where: () => true, step: 's' }) })).toBe(false);
   });
-});
-
-test('what a glob begins with is the beginning of every text that it matches', () => {
-  const texts = flows.flatMap((flow) => steps.flatMap((step) => slugs.map((slug) => `${flow}.${step}.${slug}.0-1`)));
-  for (const glob of [...patterns, ...slugPatterns]) {
-    const { text, isWhole } = literalStart(glob);
-    for (const one of [...texts, ...slugs].filter((each) => matchGlob(glob, each))) {
-      expect(one.startsWith(text)).toBe(true);
-      if (isWhole) expect(one).toBe(text);
-    }
-  }
-  expect(literalStart(compileGlob('a\\*b*'))).toEqual({ text: 'a*b', isWhole: false });
 });

@@ -57,8 +57,8 @@ export class RowMaker {
     return this.#add('artifacts', { ...this.#place(ordinal), seq, name, codec: 'json', ...columns });
   }
 
-  edge(ordinal: number, target: number): this {
-    return this.#add('edges', { ...this.#place(ordinal), kind: 'recalled', target_sid: target, name: 'data' });
+  edge(ordinal: number, target: number, columns: Partial<Row<'edges'>> = {}): this {
+    return this.#add('edges', { ...this.#place(ordinal), kind: 'recalled', target_sid: target, name: 'data', ...columns });
   }
 
   event(event: string, at: number, details: object | null = null): this {

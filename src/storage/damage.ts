@@ -61,9 +61,11 @@ export async function checkSegments<S extends NamedFile>(
   { sound, signal }: Checking<S> = {},
 ): Promise<void> {
   const others: S[] = [];
-  const buffer = new Uint8Array(smallFile + 1);
+  let buffer = Buffer.alloc(0);
   let turn = performance.now();
   for (const segment of segments) {
+    const { bytes } = segment;
+    if (bytes >= buffer.length && bytes <= smallFile) buffer = Buffer.allocUnsafe(Math.min(2 * bytes, smallFile) + 1);
     if (isIntact(join(folder, segment.name), segment, buffer)) sound?.(segment);
     else others.push(segment);
     if (performance.now() - turn < longestTurn) continue;

@@ -3,6 +3,9 @@ import type { Segment } from './table-state.ts';
 
 const ending = '-deleted/0';
 
+/** How that reads in the name of a segment. */
+const inName = '-deleted-0-';
+
 /** The batch that says that a run is deleted, with the event and nothing else: the same whoever deletes it, so it is stored once. */
 export function deletionOf(uuid: string): BatchId {
   return { writer: `${uuid}${ending}`, number: 1 };
@@ -22,7 +25,8 @@ export function openDeletions(segments: readonly Segment[]): readonly number[] {
 }
 
 /** The number of the run whose deletion is what a segment of the table `runs` holds; null where it holds something else. */
-export function deletedBy({ batch, stats }: Segment): number | null {
-  const number = stats['run_number']?.min;
-  return batch !== null && isDeletion(batch) && typeof number === 'number' ? number : null;
+export function deletedBy(segment: Segment): number | null {
+  if (!segment.name.includes(inName)) return null; // of thousands of others nothing else is worked out
+  const number = segment.stats['run_number']?.min;
+  return segment.batch !== null && isDeletion(segment.batch) && typeof number === 'number' ? number : null;
 }

@@ -4,7 +4,7 @@ import { MarqueError, show } from '../error.ts';
 import type { TableName } from '../schema.ts';
 import type { BatchId } from '../store.ts';
 import { Anchor } from './anchor.ts';
-import { checkpointEvery, lastActions, lastCheckpoint, lastCheckpointVersion, writeCheckpoint } from './checkpoint.ts';
+import { checkpointEvery, lastCheckpoint, lastCheckpointVersion, lastPacked, writeCheckpoint } from './checkpoint.ts';
 import { type DeltaActions, parseActions } from './delta-actions.ts';
 import {
   appendEntry,
@@ -253,22 +253,23 @@ export class DeltaLog {
     if (known < checkpointEvery) return;
     const state = new TableState(this.folder);
     try {
-      const said = (await lastActions(this.#entries.folder)) ?? (await this.#actionsOfCheckpoint());
+      const said = (await lastPacked(this.#entries.folder)) ?? (await this.#readCheckpoint());
       if (said === null || said.version > known) return;
-      const actions = parseActions(this.table, said.text, this.#entries.folder);
-      // Says what a checkpoint does not. Without it the checkpoint is as good as before.
-      const own = await this.read(said.version).catch(() => null);
-      state.load({ ...actions, committedAt: own?.committedAt ?? null, needs: own?.needs ?? {} }, said.version);
+      state.load(said.actions, said.version);
     } catch {
       return;
     }
     this.#state = state;
   }
 
-  async #actionsOfCheckpoint(): Promise<{ readonly version: number; readonly text: string } | null> {
+  async #readCheckpoint(): Promise<{ readonly version: number; readonly actions: DeltaActions } | null> {
     const checkpoint = await lastCheckpoint(this.#entries.folder);
     if (checkpoint === null) return null;
-    return { version: checkpoint.version, text: await this.#checkpoints.readCheckpoint(checkpoint.path) };
+    const { version, path } = checkpoint;
+    const actions = parseActions(this.table, await this.#checkpoints.readCheckpoint(path), path);
+    // Says what a checkpoint does not. Without it the checkpoint is as good as before.
+    const own = await this.read(version).catch(() => null);
+    return { version, actions: { ...actions, committedAt: own?.committedAt ?? null, needs: own?.needs ?? {} } };
   }
 
   /**

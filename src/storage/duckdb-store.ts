@@ -4,7 +4,7 @@ import type { Mark } from '../recorder.ts';
 import type { Batch, BatchId, Claim, ClaimRequest, ParkedBatch, Snapshot, Store, UnwrittenBatch } from '../store.ts';
 import { Anchor } from './anchor.ts';
 import { DuckDBFile } from './duckdb-file.ts';
-import type { DuckDBLimits } from './limits.ts';
+import type { DuckDBLimits, SqlFiles } from './limits.ts';
 import { Reopening } from './reopening.ts';
 import { Spills } from './spills.ts';
 import { storePath } from './store-path.ts';
@@ -30,9 +30,16 @@ export class DuckDBStore implements Store {
   #closed = false;
 
   /** Nothing is opened or made before it is needed. */
-  constructor(path: string, limits: DuckDBLimits = {}) {
+  constructor(path: string, { memoryLimit, threads, sqlFiles }: DuckDBLimits & SqlFiles = {}) {
+    if (sqlFiles !== undefined) {
+      const why = 'reading its own file through SQL would drop the lock that keeps other processes from writing it';
+      throw new MarqueError(
+        'OPTION_INVALID',
+        `a DuckDBStorage takes no sqlFiles: ${why}. Use a ParquetStorage, or ask a DuckDB of your own that attaches an export`,
+      );
+    }
     this.#path = storePath(path);
-    this.#limits = limits;
+    this.#limits = { memoryLimit, threads };
     this.#anchor = new Anchor(this.#path, this.#path, { isFinal: false });
     this.label = `DuckDBStorage(${show(this.#path, 300)})`;
     this.place = this.#path;

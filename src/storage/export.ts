@@ -96,7 +96,7 @@ async function writeRows(source: ExportSource, temporary: string, format: Export
 }
 
 async function statementsOf(snapshot: Snapshot, options: ExportOptions): Promise<readonly Statement[]> {
-  if (options.query !== undefined) return [options.query.statement];
+  if (options.query !== undefined) return [await options.query.statementIn(snapshot)];
   const isAll = (options.runs ?? 'all') === 'all' && options.flow === undefined;
   const runs = isAll ? null : (await chosenRuns(snapshot, options)).map(({ number }) => number);
   if (options.table !== undefined) return [wholeView(options.table, runs)];

@@ -1,5 +1,6 @@
 import { type Candidate, evaluateSearch } from '../evaluate.ts';
 import { matchGlob } from '../glob.ts';
+import { asksFor } from '../predicate-parts.ts';
 import type { Row } from '../schema.ts';
 import type { RunSelection, Search } from '../search.ts';
 import { ordinalOf, runNumberOf, sidOf } from '../sid.ts';
@@ -48,13 +49,13 @@ export class JsonSource implements RowSource {
   }
 
   /** Run by run, in the order of the search, so that files of runs beyond the last one needed are not read. */
-  async find(search: Search): Promise<readonly number[]> {
+  async find(search: Search, signal?: AbortSignal): Promise<readonly number[]> {
     const { runs, limit } = search;
     const chosen = this.#runs.filter((run) => mayHold(search, run));
     if (runs.kind === 'recent') {
       let matches = 0;
       for (const run of chosen.toReversed()) {
-        const sids = await this.#findIn(run, search, limit);
+        const sids = await this.#findIn(run, search, limit, signal);
         if (sids.length > 0 || limit === 0) matches++;
         if (matches > runs.back) return sids;
       }
@@ -63,15 +64,29 @@ export class JsonSource implements RowSource {
     const found: number[] = [];
     for (const run of search.order === 'newest' ? chosen.toReversed() : chosen) {
       if (found.length === limit) break;
-      found.push(...(await this.#findIn(run, search, limit === null ? null : limit - found.length)));
+      found.push(...(await this.#findIn(run, search, limit === null ? null : limit - found.length, signal)));
     }
     return found;
   }
 
-  async read(sids: readonly number[]): Promise<readonly ScopeRecord[]> {
-    const records = new Map<number, ScopeRecord>();
-    await this.#load(new Set(sids), (rows) => records.set(rows.scope.sid as number, recordOf(rows)));
-    return sids.flatMap((sid) => records.get(sid) ?? []);
+  async read(sids: readonly number[], signal?: AbortSignal): Promise<readonly ScopeRecord[]> {
+    return await this.#loadInOrder(sids, recordOf, signal);
+  }
+
+  async ids(sids: readonly number[], signal?: AbortSignal): Promise<readonly string[]> {
+    const idOf = ({ scope: { flow, step, run, path } }: ScopeRows): string => `${flow}.${step}.${run}.${path}`;
+    return await this.#loadInOrder(sids, idOf, signal);
+  }
+
+  async slugs(): Promise<readonly string[]> {
+    const filed = this.#runs.map(({ run }) => run);
+    return [...new Set([...filed, ...this.#rows.slugs()])];
+  }
+
+  /** Files of runs that cannot hold what is looked for are not read. */
+  looksAt(search: Search): { readonly read: number; readonly all: number } {
+    const count = (runs: readonly RunScopes[]) => runs.reduce((sum, { sids }) => sum + sids.length, 0);
+    return { read: count(this.#runs.filter((run) => mayHold(search, run))), all: count(this.#runs) };
   }
 
   async batches(): Promise<readonly Batch[]> {
@@ -99,15 +114,23 @@ export class JsonSource implements RowSource {
     ];
   }
 
-  async #findIn({ sids }: RunScopes, search: Search, limit: number | null): Promise<number[]> {
+  async #findIn({ sids }: RunScopes, search: Search, limit: number | null, signal: AbortSignal | undefined): Promise<number[]> {
     const candidates: Candidate[] = [];
-    await this.#load(sids, (rows) => candidates.push(candidateOf(rows, search.where !== null)));
+    await this.#load(sids, (rows) => candidates.push(candidateOf(rows, search)), signal);
     return evaluateSearch({ ...search, runs: { kind: 'all' }, limit }, candidates);
   }
 
+  /** What is made of each of the scopes that is there. */
+  async #loadInOrder<T>(sids: readonly number[], make: (rows: ScopeRows) => T, signal: AbortSignal | undefined): Promise<T[]> {
+    const made = new Map<number, T>();
+    await this.#load(new Set(sids), (rows) => made.set(rows.scope.sid as number, make(rows)), signal);
+    return sids.flatMap((sid) => (made.has(sid) ? [made.get(sid) as T] : []));
+  }
+
   /** Hands over each of the scopes that is there, in no order. A file counts before memory: it may hold more. */
-  async #load(sids: Iterable<number>, take: (rows: ScopeRows) => void): Promise<void> {
+  async #load(sids: Iterable<number>, take: (rows: ScopeRows) => void, signal?: AbortSignal): Promise<void> {
     await inLanes(sids, async (sid) => {
+      signal?.throwIfAborted();
       const path = this.#filed.get(sid);
       if (path !== undefined) return take(await this.#folder.readScope(path, ordinalOf(sid)));
       const scope = this.#rows.scope(sid);
@@ -163,8 +186,9 @@ function isChosen(runs: RunSelection, { number, run }: RunScopes): boolean {
   }
 }
 
-/** Tags are kept only where the search asks for them: a run's artifacts need not be in memory all at once. */
-function candidateOf({ scope, children }: ScopeRows, withTags: boolean): Candidate {
+/** Tags and params are kept only where the search asks for them: a run's artifacts need not be in memory all at once. */
+function candidateOf({ scope, children }: ScopeRows, { where, predicate }: Search): Candidate {
+  const withTags = where !== null || asksFor(predicate, 'tag');
   const tags = withTags ? children.tags.map(({ content, value }) => ({ content: content as string, value })) : [];
   return {
     sid: scope.sid as number,
@@ -173,6 +197,9 @@ function candidateOf({ scope, children }: ScopeRows, withTags: boolean): Candida
     run: scope.run as string,
     path: scope.path as string,
     status: scope.status as Status,
+    params: asksFor(predicate, 'param') ? scope.params : null,
+    startedAt: scope.started_at as number,
+    durationMs: scope.duration_ms as number,
     tags: () => tags,
   };
 }

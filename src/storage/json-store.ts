@@ -10,7 +10,7 @@ import { type Estate, inherit, liveRunOf } from './heir.ts';
 import { JsonFolder, scopePath } from './json-folder.ts';
 import { JsonSource } from './json-source.ts';
 import { inLanes } from './lanes.ts';
-import type { DuckDBLimits } from './limits.ts';
+import type { DuckDBLimits, SqlFiles } from './limits.ts';
 import { MemoryRows } from './memory-rows.ts';
 import { MemorySnapshot } from './memory-snapshot.ts';
 import { MemorySql } from './memory-sql.ts';
@@ -40,7 +40,7 @@ export class JsonStore implements Store {
   #last: Promise<void> = Promise.resolve();
 
   /** Nothing is read or made before it is needed. */
-  constructor(folder: string, limits: DuckDBLimits = {}) {
+  constructor(folder: string, limits: DuckDBLimits & SqlFiles = {}) {
     const path = storePath(folder);
     this.label = `JsonStorage(${show(path, 300)})`;
     this.place = path;

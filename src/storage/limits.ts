@@ -1,4 +1,6 @@
+import { resolve } from 'node:path';
 import { MarqueError, show } from '../error.ts';
+import { patternOf } from './path-pattern.ts';
 
 /** How much of the machine a DuckDB of a storage may use. A `ParquetStorage` has two, one that writes and one that reads. */
 export interface DuckDBLimits {
@@ -6,6 +8,31 @@ export interface DuckDBLimits {
   readonly memoryLimit?: string | undefined;
   /** Default: one a processor. */
   readonly threads?: number | undefined;
+}
+
+/** What SELECTs may read beside the store. */
+export interface SqlFiles {
+  /**
+   * Folders whose files `sql` may read, with everything below them: `read_csv('/data/reference/a.csv')`. `'any'` is whatever the process can
+   * read. Nothing is written there, and no extension is loaded. While a DuckDB file is open in the same process, files cannot be read. Default:
+   * only the store.
+   */
+  readonly sqlFiles?: readonly string[] | 'any' | undefined;
+}
+
+/** The folders as DuckDB has to be told them, `'any'` or none. Throws OPTION_INVALID for anything else. */
+export function readableFolders({ sqlFiles }: SqlFiles): readonly string[] | 'any' {
+  if (sqlFiles === undefined || sqlFiles === 'any') return sqlFiles ?? [];
+  if (!Array.isArray(sqlFiles)) {
+    throw new MarqueError('OPTION_INVALID', `sqlFiles is ${show(sqlFiles)}: give a list of folders, or 'any'`);
+  }
+  return sqlFiles.flatMap((folder: unknown) => {
+    if (typeof folder !== 'string' || folder === '' || folder.includes('\0')) {
+      throw new MarqueError('OPTION_INVALID', `sqlFiles holds ${show(folder)}: give paths of folders`);
+    }
+    const path = resolve(folder);
+    return [...new Set([path, patternOf(path)])]; // as a path, and as it has to be written where that would be a pattern
+  });
 }
 
 /** Throws OPTION_INVALID for limits that DuckDB would not take. */

@@ -30,6 +30,32 @@ export class MemoryRows {
     return this.#rowsOf('scopes', sid)[0] ?? null;
   }
 
+  /** `flow.step.run.path` of a scope, or null where it is not among these. */
+  id(sid: number): string | null {
+    for (const rows of this.#table('scopes')) {
+      if (rows.mayHold(sid)) for (const index of rows.indexesOf(sid)) return rows.id(index);
+    }
+    return null;
+  }
+
+  /** The slugs of runs with scopes or events. */
+  slugs(): Set<string> {
+    const slugs = new Set<string>();
+    for (const [table, column] of [
+      ['scopes', 'run'],
+      ['runs', 'slug'],
+    ] as const) {
+      for (const rows of this.#table(table))
+        for (let index = 0; index < rows.length; index++) slugs.add(rows.value(column, index) as string);
+    }
+    return slugs;
+  }
+
+  /** How many rows a table has. */
+  count(table: TableName): number {
+    return this.#table(table).reduce((sum, rows) => sum + rows.length, 0);
+  }
+
   /** Everything that belongs to a scope, or with ordinal 0 to a run, whether or not that is there itself. */
   children(sid: number): ChildRows {
     const own = {
@@ -109,6 +135,11 @@ class TableRows<T extends TableName> {
     ) as Row<T>;
   }
 
+  /** Of a scope. */
+  id(index: number): string {
+    return ['flow', 'step', 'run', 'path'].map((column) => this.value(column, index)).join('.');
+  }
+
   sid(index: number): number {
     this.#sids ??= Float64Array.from(this.#columns.get('sid')?.[1].values as BigInt64Array, Number);
     return this.#sids[index] as number;
@@ -174,6 +205,18 @@ class RowCandidate implements Candidate {
 
   get status(): Status {
     return this.#rows.value('status', this.#index) as Status;
+  }
+
+  get params(): string | null {
+    return this.#rows.value('params', this.#index) as string | null;
+  }
+
+  get startedAt(): number {
+    return this.#rows.value('started_at', this.#index) as number;
+  }
+
+  get durationMs(): number {
+    return this.#rows.value('duration_ms', this.#index) as number;
   }
 
   tags(): readonly Tag[] {

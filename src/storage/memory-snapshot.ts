@@ -1,12 +1,21 @@
 import { MarqueError } from '../error.ts';
+import type { ColumnarResult } from '../column.ts';
+import { Explanation } from '../explanation.ts';
+import { scopeTableOf } from '../scope-table.ts';
 import type { Search } from '../search.ts';
-import type { Batch, Result, ScopeRecord, Snapshot, Staged, Statement } from '../store.ts';
+import type { ArtifactChoice, Asking, Batch, Result, ScopeRecord, Snapshot, SqlAsking, Staged, Statement } from '../store.ts';
 import type { MemorySql } from './memory-sql.ts';
 
 /** One state of a storage that has no database: it searches and reads by itself, and for SQL gives out its rows as batches. */
 export interface RowSource {
-  find(search: Search): Promise<readonly number[]>;
-  read(sids: readonly number[]): Promise<readonly ScopeRecord[]>;
+  find(search: Search, signal?: AbortSignal): Promise<readonly number[]>;
+  read(sids: readonly number[], signal?: AbortSignal): Promise<readonly ScopeRecord[]>;
+  /** `flow.step.run.path` of these scopes. */
+  ids(sids: readonly number[], signal?: AbortSignal): Promise<readonly string[]>;
+  /** The slugs of all runs that are there. */
+  slugs(): Promise<readonly string[]>;
+  /** How many scopes a search looks at, of how many there are. */
+  looksAt(search: Search): { readonly read: number; readonly all: number };
   batches(): Promise<readonly Batch[]>;
 }
 
@@ -22,18 +31,58 @@ export class MemorySnapshot implements Snapshot {
     this.#sql = sql;
   }
 
-  async find(search: Search): Promise<readonly number[]> {
-    this.#checkReleased();
-    return await this.#source.find(search);
+  async find(search: Search, { signal }: Asking = {}): Promise<readonly number[]> {
+    this.#checkReleased(signal);
+    return await this.#source.find(search, signal);
   }
 
-  async read(sids: readonly number[]): Promise<readonly ScopeRecord[]> {
+  async *pages(search: Search, asking: Asking = {}): AsyncGenerator<readonly number[], void, undefined> {
+    const sids = await this.find(search, asking);
+    if (sids.length > 0) yield sids; // numbers: everything else about a scope is read later
+  }
+
+  async count(search: Search, asking: Asking = {}): Promise<number> {
+    return (await this.find(search, asking)).length;
+  }
+
+  async read(
+    sids: readonly number[],
+    { signal, artifacts = true }: Asking & { readonly artifacts?: ArtifactChoice } = {},
+  ): Promise<readonly ScopeRecord[]> {
+    this.#checkReleased(signal);
+    const records = await this.#source.read(sids, signal);
+    return artifacts === true ? records : records.map((record) => withArtifacts(record, artifacts));
+  }
+
+  async ids(sids: readonly number[], { signal }: Asking = {}): Promise<readonly string[]> {
+    this.#checkReleased(signal);
+    return await this.#source.ids(sids, signal);
+  }
+
+  async slugs(): Promise<readonly string[]> {
     this.#checkReleased();
-    return await this.#source.read(sids);
+    return await this.#source.slugs();
+  }
+
+  async explain(what: Search | Statement): Promise<Explanation> {
+    if ('text' in what) return await (await this.#inDuckDB()).explain(what);
+    this.#checkReleased();
+    const scopes = { table: 'scopes', segments: null, rows: this.#source.looksAt(what), unflushed: 0 } as const;
+    return new Explanation({ engine: 'memory', tables: [scopes], javascript: what.where !== null });
   }
 
   async select(statement: Statement): Promise<Result> {
     return await (await this.#inDuckDB()).select(statement);
+  }
+
+  async query(statement: Statement, asking: SqlAsking = {}): Promise<ColumnarResult> {
+    asking.signal?.throwIfAborted();
+    return await (await this.#inDuckDB()).query(statement, asking);
+  }
+
+  async table(sids: readonly number[], { signal }: Asking = {}): Promise<ColumnarResult> {
+    this.#checkReleased(signal);
+    return scopeTableOf(await this.#source.read(sids, signal));
   }
 
   async stage(statement: Statement): Promise<Staged> {
@@ -52,7 +101,17 @@ export class MemorySnapshot implements Snapshot {
     return await this.#views;
   }
 
-  #checkReleased(): void {
+  #checkReleased(signal?: AbortSignal): void {
+    signal?.throwIfAborted();
     if (this.#released) throw new MarqueError('STORE_CLOSED', 'this snapshot of the store has been released: take a new one');
   }
+}
+
+/** The values of these artifacts only. */
+function withArtifacts(record: ScopeRecord, artifacts: ArtifactChoice): ScopeRecord {
+  const isRead = (name: string): boolean => typeof artifacts !== 'boolean' && artifacts.includes(name);
+  return {
+    ...record,
+    artifacts: record.artifacts.map((one) => (isRead(one.name) ? one : { name: one.name, codec: null, text: null, bytes: null })),
+  };
 }

@@ -1,19 +1,20 @@
-import type { Connection, Database } from '../duckdb.ts';
+import type { Connection, Database, DatabaseOptions } from '../duckdb.ts';
 import { SqlSnapshot, type SqlSnapshotOptions } from '../snapshot.ts';
 import { rawViewsSql, viewsSql } from '../sql.ts';
 import type { Batch, Snapshot } from '../store.ts';
-import type { DuckDBLimits } from './limits.ts';
+import { type DuckDBLimits, readableFolders, type SqlFiles } from './limits.ts';
 import { type Mortal, Reopening } from './reopening.ts';
 
 /** An in-memory DuckDB that answers SELECTs over batches, for storages that have no database. Opened by the first SELECT. */
 export class MemorySql {
-  readonly #limits: DuckDBLimits;
+  readonly #limits: DuckDBLimits & Pick<DatabaseOptions, 'readable'>;
   readonly #lapsed: SqlSnapshotOptions['lapsed'];
   readonly #views = new Reopening<BatchViews>();
 
   /** `lapsed` as for a `SqlSnapshot`. */
-  constructor(limits: DuckDBLimits = {}, lapsed?: SqlSnapshotOptions['lapsed']) {
-    this.#limits = limits;
+  constructor(options: DuckDBLimits & SqlFiles = {}, lapsed?: SqlSnapshotOptions['lapsed']) {
+    const { memoryLimit, threads } = options;
+    this.#limits = { memoryLimit, threads, readable: readableFolders(options) };
     this.#lapsed = lapsed;
   }
 
@@ -38,9 +39,9 @@ class BatchViews implements Mortal {
     this.#connection = connection;
   }
 
-  static async open({ memoryLimit, threads }: DuckDBLimits): Promise<BatchViews> {
+  static async open(limits: DatabaseOptions): Promise<BatchViews> {
     const { Database } = await import('../duckdb.ts');
-    const database = await Database.open({ memoryLimit, threads });
+    const database = await Database.open(limits);
     try {
       const connection = await database.connect();
       await connection.script(`${rawViewsSql((table) => `* FROM batch(getvariable('unflushed'), '${table}')`)}\n${viewsSql()}`);

@@ -3,7 +3,7 @@ import { evaluateSearch } from '../evaluate.ts';
 import { lastRunNumber } from '../sid.ts';
 import type { Batch, BatchId, Claim, ClaimRequest, Snapshot, Store } from '../store.ts';
 import { freeSlug } from './free-slug.ts';
-import type { DuckDBLimits } from './limits.ts';
+import type { DuckDBLimits, SqlFiles } from './limits.ts';
 import { MemoryRows } from './memory-rows.ts';
 import { MemorySnapshot } from './memory-snapshot.ts';
 import { MemorySql } from './memory-sql.ts';
@@ -18,7 +18,7 @@ export class MemoryStore implements Store {
   readonly #sql: MemorySql;
   #lastNumber = 0;
 
-  constructor(limits: DuckDBLimits = {}) {
+  constructor(limits: DuckDBLimits & SqlFiles = {}) {
     this.#sql = new MemorySql(limits);
   }
 
@@ -55,6 +55,12 @@ export class MemoryStore implements Store {
           const scope = rows.scope(sid);
           return scope === null ? [] : recordOf({ scope, children: rows.children(sid) });
         }),
+      ids: async (sids) => sids.flatMap((sid) => rows.id(sid) ?? []),
+      slugs: async () => [...rows.slugs()],
+      looksAt: () => {
+        const all = rows.count('scopes');
+        return { read: all, all };
+      },
       batches: async () => batches,
     } satisfies ConstructorParameters<typeof MemorySnapshot>[0];
     return Promise.resolve(new MemorySnapshot(source, this.#sql));

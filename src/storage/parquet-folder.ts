@@ -13,11 +13,11 @@ import { storePath, unfit } from './store-path.ts';
 export type Logs = Readonly<Record<TableName, DeltaLog>>;
 
 /** What may stand in the root of a store that is still being made. */
-const ours = new Set<string>([...tableNames, '_runs', 'open.sql', 'spill', 'spill.lock', '_damaged']);
+const ours = new Set<string>([...tableNames, '_runs', 'open.sql', 'spill', 'spill.lock', 'repair.lock', '_damaged']);
 
 /** A lock that a dead heir held has another beside it for a moment, called after it: see `lockFile`. */
 function isOurs(name: string): boolean {
-  return ours.has(name) || name.startsWith('spill.lock.');
+  return ours.has(name) || name.startsWith('spill.lock.') || name.startsWith('repair.lock.');
 }
 
 /**

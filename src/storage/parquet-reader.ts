@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { type Connection, Database } from '../duckdb.ts';
 import { MarqueError, messageOf, show } from '../error.ts';
+import type { TableReading } from '../explanation.ts';
 import type { Extent } from '../extent.ts';
 import { type TableName, tableNames } from '../schema.ts';
 import { SqlSnapshot } from '../snapshot.ts';
@@ -45,8 +46,9 @@ export class ParquetReader implements Pick<CheckpointFormat, 'readCheckpoint'>, 
     this.#checks = new SegmentChecks(folder);
   }
 
-  static async open(folder: string, limits: DuckDBLimits): Promise<ParquetReader> {
-    const database = await Database.open({ ...limits, allowed: [...new Set([folder, patternOf(folder)])] });
+  /** `readable` as for a `Database`. */
+  static async open(folder: string, limits: DuckDBLimits, readable: readonly string[] | 'any' = []): Promise<ParquetReader> {
+    const database = await Database.open({ ...limits, allowed: [...new Set([folder, patternOf(folder)])], readable });
     try {
       const connections = [await database.connect(), await database.connect(), await database.connect()] as const;
       return new ParquetReader(folder, database, connections);
@@ -75,16 +77,21 @@ export class ParquetReader implements Pick<CheckpointFormat, 'readCheckpoint'>, 
     const { scopes, runs } = states;
     const waiting = unflushed.filter(({ id }) => !scopes.has(id));
     const pending = this.#pin(waiting);
-    const pendingRuns = this.#pin(unflushed.filter(({ id, tables }) => tables.runs !== undefined && !runs.has(id)));
-    const committed = ({ batch }: Segment) => batch === null || scopes.has(batch);
-    const segmentsOf = (table: TableName): readonly Segment[] => {
-      const all = states[table].segments;
-      return table === 'scopes' || table === 'runs' ? all : all.filter(committed);
-    };
+    const waitingRuns = unflushed.filter(({ id, tables }) => tables.runs !== undefined && !runs.has(id));
+    const pendingRuns = this.#pin(waitingRuns);
+    const unflushedRows = (table: TableName) =>
+      (table === 'runs' ? waitingRuns : waiting).reduce((sum, { tables }) => sum + (tables[table]?.numRows ?? 0), 0);
+    // Asked last, and of few: a batch is told by the name of its segment.
+    const counts = (table: TableName, { batch }: Segment) =>
+      table === 'scopes' || table === 'runs' || batch === null || scopes.has(batch);
+    const isWithin = (extent: Extent, table: TableName) => (segment: Segment) =>
+      mayHold(table, segment.stats, extent) && counts(table, segment);
+    const within = (extent: Extent, table: TableName) => states[table].segments.filter(isWithin(extent, table));
+    const all = (): Segments =>
+      new Map(tableNames.map((table) => [table, states[table].segments.filter((segment) => counts(table, segment))]));
     const deleted = openDeletions(runs.segments).filter(
       (run) => waiting.length > 0 || scopes.segments.some((segment) => mayHoldRun(segment, run)),
     );
-    const segments: Segments = new Map(tableNames.map((table) => [table, segmentsOf(table)]));
     const require = ({ tables }: Extent) => {
       // Which batches count in the others is for `scopes` to say.
       const needed = [...tables].some((table) => table !== 'runs') ? new Set<TableName>(['scopes', ...tables]) : tables;
@@ -95,30 +102,43 @@ export class ParquetReader implements Pick<CheckpointFormat, 'readCheckpoint'>, 
       selects: this.#selects,
       before: async (extent, signal) => {
         require(extent);
-        const needed = within(extent, segments);
+        const needed: Segments = new Map(Array.from(extent.tables, (table) => [table, within(extent, table)]));
         await this.#check(needed, signal);
         const isWithoutFiles = [...extent.tables].some((table) => needed.get(table)?.length === 0);
         const example = isWithoutFiles ? [await this.#views.example()] : [];
         const pinned = pinning((table) => this.#pathsOf(needed, table, example), pending, pendingRuns, deleted);
         await this.#views.make(extent, pinned).catch(async (error: unknown) => {
-          throw await this.#explain(segments, error);
+          throw await this.#explain(all(), error);
         });
         return [pinned];
       },
       newestRun: (extent) => {
         require(extent);
-        const newest = newestRun(within(extent, segments).get('scopes') ?? []);
+        const newest = newestRun(extent.tables.has('scopes') ? within(extent, 'scopes') : []);
         return newest === -1 && waiting.length > 0 ? null : newest;
       },
       mayHold: (table, extent) =>
         damaged.has(table) ||
         waiting.some(({ tables }) => tables[table] !== undefined) ||
-        segments.get(table)?.some(({ stats }) => mayHold(table, stats, extent)) === true,
+        states[table].segments.some(isWithin(extent, table)),
+      reads: (extent) =>
+        tableNames
+          .filter((table) => extent.tables.has(table))
+          .map((table): TableReading => {
+            const [some, every] = [within(extent, table), states[table].segments.filter((segment) => counts(table, segment))];
+            const [read, all] = [rowsIn(some), rowsIn(every)];
+            return {
+              table,
+              segments: { read: some.map(({ name }) => name), all: every.length },
+              rows: read === null || all === null ? null : { read, all },
+              unflushed: unflushedRows(table),
+            };
+          }),
       lapsed: (live) => lapsedRuns(join(this.#folder, '_runs'), live),
       release: () => {
         for (const token of [pending, pendingRuns]) if (token !== null) this.#database.unpin(token);
       },
-      explain: (error) => this.#explain(segments, error),
+      explain: (error) => this.#explain(all(), error),
     });
   }
 
@@ -169,9 +189,9 @@ export class ParquetReader implements Pick<CheckpointFormat, 'readCheckpoint'>, 
   }
 }
 
-/** Those segments that can hold something of an extent. */
-function within(extent: Extent, segments: Segments): Segments {
-  return new Map(Array.from(segments, ([table, all]) => [table, all.filter(({ stats }) => mayHold(table, stats, extent))]));
+/** Null where another program has written one of them and does not say. */
+function rowsIn(segments: readonly Segment[]): number | null {
+  return segments.reduce<number | null>((sum, { rows }) => (sum === null || rows === null ? null : sum + rows), 0);
 }
 
 function mayHoldRun(segment: Segment, run: number): boolean {

@@ -14,7 +14,7 @@ import { CurrentStates } from './current-states.ts';
 import { makeFolder } from './files.ts';
 import { type Estate, inherit, type LiveRun, liveRunsOf } from './heir.ts';
 import { inLanes } from './lanes.ts';
-import type { DuckDBLimits } from './limits.ts';
+import { type DuckDBLimits, readableFolders, type SqlFiles } from './limits.ts';
 import { MemorySql } from './memory-sql.ts';
 import { mergeRun } from './merge-run.ts';
 import { createTables, folderPath, isStore, keepOpenSql, type Logs, logsIn, upgrade } from './parquet-folder.ts';
@@ -35,6 +35,7 @@ export class ParquetStore implements Store {
   readonly place: string;
   readonly #folder: string;
   readonly #limits: DuckDBLimits;
+  readonly #readable: readonly string[] | 'any';
   #logs: Logs;
   #states: CurrentStates;
   readonly #underWay = new Set<Promise<unknown>>();
@@ -52,13 +53,14 @@ export class ParquetStore implements Store {
   #closed = false;
 
   /** Throws STORE_PATH for what cannot be a path of a folder. */
-  constructor(folder: string, { memoryLimit, threads }: DuckDBLimits = {}) {
+  constructor(folder: string, { memoryLimit, threads, sqlFiles }: DuckDBLimits & SqlFiles = {}) {
     this.#folder = folderPath(folder);
     this.#limits = { memoryLimit, threads };
+    this.#readable = readableFolders({ sqlFiles });
     this.#logs = this.#newLogs();
     this.#states = new CurrentStates(this.#logs);
     this.#spills = new Spills(join(this.#folder, 'spill'));
-    this.#spillSql = new MemorySql(this.#limits, (live) => lapsedRuns(this.#claims, live));
+    this.#spillSql = new MemorySql({ ...this.#limits, sqlFiles }, (live) => lapsedRuns(this.#claims, live));
     this.label = `ParquetStorage(${show(folder, 300)})`;
     this.place = this.#folder;
   }
@@ -109,7 +111,8 @@ export class ParquetStore implements Store {
         if (isSpillOnly) return await this.#spillSql.snapshot([...spilled, ...unflushed]);
         await this.#requireStore();
       }
-      const opening = this.#reader.get(() => this.#openReader()); // while the logs are read
+      await import('./parquet-reader.ts'); // first, for from here on DuckDB opens on threads of its own, while the logs are read on this one
+      const opening = this.#reader.get(() => this.#openReader());
       opening.catch(() => undefined); // whoever waits for it is told
       const { states, damaged } = await this.#states.readable();
       const left = spilled.filter(({ id }) => !states.runs.has(deletionOf(uuidOf(id))));
@@ -284,7 +287,7 @@ export class ParquetStore implements Store {
 
   async #openReader(): Promise<ParquetReader> {
     const { ParquetReader } = await import('./parquet-reader.ts');
-    return await ParquetReader.open(this.#folder, this.#limits);
+    return await ParquetReader.open(this.#folder, this.#limits, this.#readable);
   }
 
   /** What is open already reads a checkpoint as well. */

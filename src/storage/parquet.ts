@@ -72,13 +72,18 @@ export class ParquetStorage extends Storage {
    * next call goes on. Processes that have the store open learn of it, and go on from what the repair has made; those that cannot,
    * since the first version of a log was lost, say so.
    *
-   * @throws MarqueError `STORE_PATH`, `STORE_FORMAT`, `STORE_UNWRITABLE`.
+   * @throws MarqueError `STORE_PATH`, `STORE_FORMAT`, `STORE_UNWRITABLE`, `STORE_LOCKED` while another repair is under way.
    */
   async repair(): Promise<Repaired> {
-    const { repairLogs, repairSegments } = await import('./repair.ts');
-    const logs = await this.#store.apart((folder, limits) => repairLogs(folder, limits));
-    this.#store.forget();
-    return await this.#store.maintain((tables) => repairSegments(tables, logs));
+    const { lockRepairs, repairLogs, repairSegments } = await import('./repair.ts');
+    const lock = await this.#store.apart((folder) => lockRepairs(folder));
+    try {
+      const logs = await this.#store.apart((folder, limits) => repairLogs(folder, limits));
+      this.#store.forget();
+      return await this.#store.maintain((tables) => repairSegments(tables, logs));
+    } finally {
+      await lock.release();
+    }
   }
 
   /**

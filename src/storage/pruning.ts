@@ -53,10 +53,19 @@ function mayHoldTexts(range: Range | undefined, kind: TextPredicate['kind'], tex
   const { min, max } = range;
   if (min === null) return false;
   if (kind === 'equals' && min === max) return texts.includes(min as string);
-  const [least, greatest] = [Buffer.from(min as string), Buffer.from(max as string)];
   return texts.some((text) => {
-    const bytes = Buffer.from(text);
-    const start = kind === 'begins' ? least.subarray(0, bytes.length) : least;
-    return Buffer.compare(start, bytes) <= 0 && Buffer.compare(greatest, bytes) >= 0; // DuckDB compares bytes, JavaScript UTF-16
+    const start = kind === 'begins' ? (min as string).slice(0, text.length) : (min as string);
+    return compareBytes(start, text) <= 0 && compareBytes(max as string, text) >= 0;
   });
+}
+
+/** The order of two texts by their bytes in UTF-8, which is DuckDB's, and that of JavaScript but for characters of two units. */
+function compareBytes(a: string, b: string): number {
+  if (a === b) return 0;
+  return isBeyond(a) || isBeyond(b) ? Buffer.compare(Buffer.from(a), Buffer.from(b)) : a < b ? -1 : 1;
+}
+
+/** Whether a text has units from which on the two orders differ. */
+function isBeyond(text: string): boolean {
+  return /[\ud800-\uffff]/.test(text);
 }

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { messageOf, show } from '../error.ts';
+import { MarqueError, messageOf, show } from '../error.ts';
 import { type Row, type TableName, tableNames } from '../schema.ts';
 import { ordinalOf, sidOf } from '../sid.ts';
 import { announceRebuild } from './announce-rebuild.ts';
@@ -11,6 +11,7 @@ import { makeFolder, putIfAbsent, syncFolder, writeWhole } from './files.ts';
 import { keepAside } from './keep-aside.ts';
 import type { DuckDBLimits } from './limits.ts';
 import { auditLogs, type LogAudit, type LogFault } from './log-audit.ts';
+import { type Lock, lockFile } from './lock.ts';
 import { lostTable } from './lost-table.ts';
 import { recordedRuns } from './lost-claims.ts';
 import { repairClaims } from './repair-claims.ts';
@@ -23,7 +24,7 @@ import type { SegmentWriter } from './segment-writer.ts';
 import { UnusableSpill } from './spill.ts';
 import { Spills } from './spills.ts';
 import { neededBy, type Tables } from './tables.ts';
-import { withWriter } from './verify.ts';
+import { requireStore, withWriter } from './verify.ts';
 
 /** Rows that a repair could not save. */
 export interface Loss {
@@ -45,6 +46,22 @@ export interface Repaired {
   readonly done: readonly string[];
   /** What is wrong and was left as it is. */
   readonly left: readonly string[];
+}
+
+/**
+ * Locks a store against other repairs: two at once would each take what the other one makes for damage. It dies with its process.
+ *
+ * @throws MarqueError STORE_LOCKED, its cause naming the process, STORE_PATH where there is no store, STORE_UNWRITABLE.
+ */
+export async function lockRepairs(folder: string): Promise<Lock> {
+  await requireStore(folder);
+  try {
+    return await lockFile(join(folder, 'repair'));
+  } catch (error) {
+    if (!(error instanceof MarqueError && error.code === 'STORE_LOCKED')) throw error;
+    const message = `${show(folder, 300)} is being repaired already, by this process or by another one: wait until it is done`;
+    throw new MarqueError('STORE_LOCKED', message, { cause: error });
+  }
 }
 
 /** Puts logs, checkpoints, claims and spills in order, so that the store opens. Segments are for {@link repairSegments}. */

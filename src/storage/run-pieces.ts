@@ -35,7 +35,7 @@ async function planPieces(snapshot: Snapshot, runNumber: number): Promise<readon
   const keys = ranks.map((table, rank) => {
     return `SELECT sid, ${rank} AS rank, ${seqOf(table)} AS seq, ${rowSize(table)} AS bytes FROM ${visible(table, 'sid BETWEEN $1 AND $2')}`;
   });
-  // Rows of one key, such as the edges of a scope, stay together: they are peers in the order, and the sum counts peers alike.
+  // Rows of one key, such as the edges from one scope to another, stay together: as peers in the order they have the same sum.
   const { values, rowCount } = await snapshot.select({
     text: `WITH
       keys AS (${keys.join('\nUNION ALL ')}),
@@ -83,12 +83,14 @@ function visible(table: RunTable, range: string): string {
   )`;
 }
 
+/** What stands apart the rows that a scope has in a table: it may have millions. */
 function seqOf(table: RunTable): string {
-  return table === 'scopes' || table === 'edges' ? '0' : 'seq';
+  if (table === 'edges') return 'target_sid';
+  return table === 'scopes' ? '0' : 'seq';
 }
 
 function orderOf(table: RunTable): string {
-  if (table === 'edges') return 'sid, kind, target_sid, name';
+  if (table === 'edges') return 'sid, target_sid, kind, name';
   return table === 'scopes' ? 'sid' : 'sid, seq';
 }
 

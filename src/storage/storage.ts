@@ -4,24 +4,25 @@ import { flushPolicy, type FlushPolicy } from '../flush-policy.ts';
 import { type CurrentRun, planSearch, type SearchOptions } from '../plan.ts';
 import { Query } from '../query.ts';
 import { Queue } from '../queue.ts';
-import { Scope } from '../scope.ts';
+import { planReading } from '../reading.ts';
+import { Scope, type Witness } from '../scope.ts';
 import { settled } from '../settled.ts';
 import { slugDraws } from '../slug.ts';
-import type { SqlQuery } from '../sql-query.ts';
+import type { Composition, SqlQuery } from '../sql-query.ts';
 import type { StepLike } from '../step.ts';
-import type { Batch, Snapshot, Store } from '../store.ts';
+import type { Batch, Snapshot, Statement, Store } from '../store.ts';
 import { type Durability, Writer } from '../writer.ts';
 import type { Destination } from './bring-in.ts';
 import type { RunChoice } from './chosen-runs.ts';
 import type { ExportOptions, ExportResult, ExportSource } from './export.ts';
 import type { PythonImport } from './import-python.ts';
 import { History } from './history.ts';
-import { checkLimits, type DuckDBLimits } from './limits.ts';
+import { checkLimits, type DuckDBLimits, type SqlFiles } from './limits.ts';
 import { canonicalPath } from './lock.ts';
 import type { MergeResult } from './merge.ts';
 
 /** What every storage takes. */
-export interface StorageOptions extends DuckDBLimits {
+export interface StorageOptions extends DuckDBLimits, SqlFiles {
   /** When finished scopes leave memory for the store: at 10,000 scopes, 32 MiB or 500 ms, whichever comes first. */
   readonly flush?: Partial<FlushPolicy> | undefined;
   /**
@@ -42,7 +43,7 @@ export abstract class Storage extends History implements AsyncDisposable {
   readonly #writers = new Set<Writer>();
   readonly #ended = new Set<Writer>(); // of #writers, those whose run is over: they leave with their last rows
   readonly #snapshots = new Set<Snapshot>();
-  readonly #queries = new WeakSet<object>(); // that sql`…` has made
+  readonly #queries = new WeakSet<object>(); // that this storage has made
   readonly #imports = new Queue(1);
   readonly #limits: DuckDBLimits;
   #closing: Promise<void> | null = null;
@@ -61,11 +62,8 @@ export abstract class Storage extends History implements AsyncDisposable {
     }
   }
 
-  override sql<Row extends object = Record<string, unknown>>(
-    strings: TemplateStringsArray,
-    ...values: readonly unknown[]
-  ): SqlQuery<Row> {
-    const query = super.sql<Row>(strings, ...values);
+  protected override newQuery<Row extends object>(statement: Statement | Composition): SqlQuery<Row> {
+    const query = super.newQuery<Row>(statement);
     this.#queries.add(query);
     return query;
   }
@@ -101,8 +99,8 @@ export abstract class Storage extends History implements AsyncDisposable {
   async export(path: string, options: ExportOptions = {}): Promise<ExportResult> {
     this.#checkOpen();
     const query = (options as ExportOptions | null)?.query;
-    if (query !== undefined && !this.#queries.has(query)) {
-      throw new MarqueError('OPTION_INVALID', `query is ${show(query)}: give one that this storage's sql\`…\` has made`);
+    if (query !== undefined && !this.#queries.has((query as SqlQuery | null)?.origin ?? this)) {
+      throw new MarqueError('OPTION_INVALID', `query is ${show(query)}: give one of this storage's, such as sql\`…\` makes`);
     }
     const { exportStore } = await import('./export.ts');
     return await this.#unlessClosed(exportStore(this.#asSource(), path, options));
@@ -112,7 +110,7 @@ export abstract class Storage extends History implements AsyncDisposable {
    * Copies the runs of another storage into this one, of any kind, with everything that belongs to them. They get new run numbers, and
    * keep their slugs where these are free; the event `started` of each then says in its details where it comes from, as `origin`.
    * Runs that are here already, by uuid, and runs that have not ended are skipped and named. Killed at any moment, it is simply called
-   * again. A scope's reference to a run that is neither here nor copied is lost.
+   * again. What a scope has to do with a run that is neither here nor copied, as reference or edge, is lost.
    *
    * @throws MarqueError `OPTION_INVALID` for a storage of the same store; whatever reading the other or writing this one raises.
    */
@@ -147,9 +145,14 @@ export abstract class Storage extends History implements AsyncDisposable {
     return this.#store.label;
   }
 
-  /** @internal A search from inside a run, whose scopes are then the default. */
-  searchFrom(current: CurrentRun | null, target: string | StepLike, options: SearchOptions = {}): Query {
-    return new Query(() => this.#snapshot(), planSearch(target, options, current));
+  /** @internal A search from inside a run, whose scopes are then the default. The witness is told what it finds. */
+  searchFrom(
+    current: CurrentRun | null,
+    target: string | StepLike,
+    options: SearchOptions = {},
+    witness: Witness | null = null,
+  ): Query {
+    return new Query(() => this.#snapshot(), planSearch(target, options, current), witness, planReading(options));
   }
 
   /** @internal The scope with a key, which must be there. */
@@ -268,9 +271,16 @@ export abstract class Storage extends History implements AsyncDisposable {
     }
     this.#snapshots.add(snapshot);
     return {
-      find: (search) => snapshot.find(search),
-      read: (sids) => snapshot.read(sids),
+      find: (search, asking) => snapshot.find(search, asking),
+      pages: (search, asking) => snapshot.pages(search, asking),
+      count: (search, asking) => snapshot.count(search, asking),
+      read: (sids, asking) => snapshot.read(sids, asking),
+      ids: (sids, asking) => snapshot.ids(sids, asking),
+      slugs: () => snapshot.slugs(),
+      explain: (what) => snapshot.explain(what),
       select: (statement) => snapshot.select(statement),
+      query: (statement, asking) => snapshot.query(statement, asking),
+      table: (sids, asking) => snapshot.table(sids, asking),
       stage: (statement) => snapshot.stage(statement),
       release: async () => {
         this.#snapshots.delete(snapshot);

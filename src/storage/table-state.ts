@@ -3,7 +3,7 @@ import type { TableName } from '../schema.ts';
 import type { BatchId } from '../store.ts';
 import { damagedEntry, type DeltaActions } from './delta-actions.ts';
 import { deltaProtocol, formatVersion, type Needs } from './delta-entry.ts';
-import { batchOf, type SegmentFile } from './segment.ts';
+import { batchOf, type SegmentFile, type Stats } from './segment.ts';
 
 /** A table at one version of its log. It never changes. */
 export interface LogState {
@@ -102,7 +102,7 @@ export class TableState {
       this.#tombstones.set(name, removedAt);
     }
     for (const segment of actions.added) {
-      this.#segments.set(segment.name, { ...segment, batch: batchOf(segment.name) });
+      this.#segments.set(segment.name, liveSegment(segment));
       this.#tombstones.delete(segment.name);
     }
     for (const [table, needed] of Object.entries(actions.needs) as [TableName, number][]) {
@@ -130,4 +130,24 @@ export class TableState {
     if (!(format >= 1)) throw new MarqueError('STORE_DAMAGED', `${place} has the format ${show(said)}, which never was`);
     this.format = format;
   }
+}
+
+/** Of the thousands of segments of a table a query asks few for more than their names: the rest is worked out for those that it asks. */
+function liveSegment(file: SegmentFile): Segment {
+  const { name, bytes, rows, checksum } = file;
+  let stats: Stats | undefined;
+  let batch: BatchId | null | undefined;
+  return {
+    name,
+    bytes,
+    rows,
+    checksum,
+    get stats() {
+      return (stats ??= file.stats);
+    },
+    get batch() {
+      if (batch === undefined) batch = batchOf(name);
+      return batch;
+    },
+  };
 }

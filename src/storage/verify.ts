@@ -41,7 +41,7 @@ export async function withWriter<T>(
   limits: DuckDBLimits,
   job: (logs: Logs, writer: SegmentWriter) => Promise<T>,
 ): Promise<T> {
-  const plain = logsIn(folder, { readCheckpoint: () => Promise.reject(new Error('versions are read, not checkpoints')) });
+  const plain = plainLogs(folder);
   await requireStore(folder, plain);
   const writer = await SegmentWriter.open(folder, limits);
   try {
@@ -87,11 +87,15 @@ export async function verify(folder: string, limits: DuckDBLimits): Promise<Veri
  * @throws MarqueError STORE_PATH where there is nothing of a store, or one that is still being made: `scopes` comes last, and before it
  * nothing is stored. What is damaged of a store is for others to say.
  */
-async function requireStore(folder: string, logs: Logs): Promise<void> {
+export async function requireStore(folder: string, logs: Logs = plainLogs(folder)): Promise<void> {
   if ((await logs.scopes.highestVersion()) !== -1) return;
   for (const table of tableNames) if ((await logs[table].highestVersion()) > 0) return;
   if (await isStore(folder, logs).catch(isDamaged)) return; // else it says what is there
   throw new MarqueError('STORE_PATH', `there is no store in ${show(folder, 300)}: nothing has been written yet`);
+}
+
+function plainLogs(folder: string): Logs {
+  return logsIn(folder, { readCheckpoint: () => Promise.reject(new Error('versions are read, not checkpoints')) });
 }
 
 /** Rejects with any other error. */

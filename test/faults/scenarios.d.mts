@@ -3,6 +3,8 @@ import type * as marque from 'marque';
 /** One change to a store. */
 export interface Scenario {
   readonly name: string;
+  /** Whether it is broken at each of its changes in the small size of the tests as well. The others are only at some of them. */
+  readonly isComplete: boolean;
   /** A file that it makes or removes, or else it is not what it is called. */
   readonly touches: RegExp;
   /** What the store holds before and after, as `heldBy` gives it. */

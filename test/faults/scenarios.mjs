@@ -26,6 +26,7 @@ export function scenariosOf(marque) {
   return [
     {
       name: 'creation of a store',
+      isComplete: false,
       touches: /scopes\/_delta_log\/0{20}\.json$/,
       before: [],
       after: a,
@@ -34,6 +35,7 @@ export function scenariosOf(marque) {
     },
     {
       name: 'a flush',
+      isComplete: true,
       touches: /scopes\/[^/]+\.parquet$/,
       before: a,
       after: [...a, ...b],
@@ -42,6 +44,7 @@ export function scenariosOf(marque) {
     },
     {
       name: 'compaction',
+      isComplete: true,
       touches: /tags\/[^/]*merged[^/]*\.parquet$/,
       before: [...a, ...b, ...c],
       after: [...a, ...b, ...c],
@@ -50,6 +53,7 @@ export function scenariosOf(marque) {
     },
     {
       name: 'deletion of a run',
+      isComplete: false,
       touches: /-deleted-0-1\.[^/]+\.parquet$/,
       before: [...a, ...b, ...c],
       after: [...a, ...c],
@@ -61,6 +65,7 @@ export function scenariosOf(marque) {
     },
     {
       name: 'vacuum',
+      isComplete: false,
       touches: /artifacts\/[^/]+\.parquet$/,
       before: [...a, ...c],
       after: [...a, ...c],
@@ -74,6 +79,7 @@ export function scenariosOf(marque) {
     },
     {
       name: 'a checkpoint',
+      isComplete: false,
       touches: /scopes\/_delta_log\/_last_checkpoint$/,
       before: a,
       after: [...a, ...b],
@@ -85,6 +91,7 @@ export function scenariosOf(marque) {
     },
     {
       name: 'recovery of a spill',
+      isComplete: false,
       touches: /\/spill\/[^/]+\.jsonl$/,
       before: [...a, ...b],
       after: [...a, ...b, ...c],

@@ -1,0 +1,112 @@
+/**
+ * The columns of a result, laid out as Arrow does: a buffer of values, one of validity bits, and for texts and bytes one of offsets. Rows are
+ * read out of them when somebody asks.
+ */
+export interface Column {
+  readonly name: string;
+  /** DuckDB's. */
+  readonly type: string;
+  /**
+   * What the values of a part are: `integer` an Int32Array, `bigint` and `time` (milliseconds, UTC) a BigInt64Array, `unsigned` a
+   * BigUint64Array, `double` a Float64Array, `boolean` bits, `text` and `bytes` bytes between offsets, `dictionary` an Int32Array of
+   * positions in `texts`. `values` are plain values: whatever is nested, and what Arrow has no type for.
+   */
+  readonly kind: 'integer' | 'bigint' | 'unsigned' | 'double' | 'boolean' | 'time' | 'text' | 'bytes' | 'dictionary' | 'values';
+  /** In order. All columns of a result have theirs of the same lengths. */
+  readonly parts: readonly ColumnPart[];
+  /** Each text of a `dictionary` once. */
+  readonly texts: Texts | null;
+}
+
+export interface ColumnPart {
+  readonly rows: number;
+  /** Least significant bit first, 1 where there is a value; null where there is one everywhere. */
+  readonly validity: Uint8Array | null;
+  readonly values: Int32Array | BigInt64Array | BigUint64Array | Float64Array | Uint8Array | readonly unknown[];
+  /** One more than there are rows, of `text` and `bytes`. */
+  readonly offsets: Int32Array | null;
+}
+
+/** Texts in UTF-8, one behind the other. */
+export interface Texts {
+  readonly bytes: Uint8Array;
+  /** One more than there are texts. */
+  readonly offsets: Int32Array;
+}
+
+/** A result whose columns are buffers. */
+export interface ColumnarResult {
+  readonly columns: readonly Column[];
+  readonly rowCount: number;
+}
+
+/** All values of a column: integers as numbers where they are safe, times as `Date`, bytes as `Uint8Array`. */
+export function valuesOf(column: Column): unknown[] {
+  const values: unknown[] = [];
+  for (const read of readersOf(column)) for (let row = 0; row < read.rows; row++) values.push(read.at(row));
+  return values;
+}
+
+/** The rows of a result as objects, each made when it is asked for. */
+export function* rowsOf({ columns }: ColumnarResult): Generator<Record<string, unknown>, void, undefined> {
+  const names = columns.map(({ name }) => name);
+  const readers = columns.map(readersOf);
+  const parts = columns[0]?.parts ?? [];
+  for (let part = 0; part < parts.length; part++) {
+    const each = readers.map((reader) => (reader[part] as Reader).at);
+    for (let row = 0; row < (parts[part] as ColumnPart).rows; row++)
+      yield Object.fromEntries(each.map((at, column) => [names[column] as string, at(row)])); // `__proto__` is a name as any other
+  }
+}
+
+interface Reader {
+  readonly rows: number;
+  readonly at: (row: number) => unknown;
+}
+
+function readersOf(column: Column): readonly Reader[] {
+  const text = column.texts === null ? null : textReader(column.texts.bytes, column.texts.offsets);
+  const known: string[] = []; // a text that repeats is decoded once
+  return column.parts.map((part) => {
+    const read =
+      text === null
+        ? valueReader(column.kind, part)
+        : (row: number) => {
+            const key = (part.values as Int32Array)[row] as number;
+            return (known[key] ??= text(key));
+          };
+    const { rows, validity } = part;
+    if (validity === null) return { rows, at: read };
+    return { rows, at: (row) => (((validity[row >> 3] as number) >> (row & 7)) & 1 ? read(row) : null) };
+  });
+}
+
+function valueReader(kind: Column['kind'], { values, offsets }: ColumnPart): (row: number) => unknown {
+  switch (kind) {
+    case 'bigint':
+    case 'unsigned':
+      return (row) => safe((values as BigInt64Array | BigUint64Array)[row] as bigint);
+    case 'time':
+      return (row) => new Date(Number((values as BigInt64Array)[row]));
+    case 'boolean':
+      return (row) => ((((values as Uint8Array)[row >> 3] as number) >> (row & 7)) & 1) === 1;
+    case 'text':
+      return textReader(values as Uint8Array, offsets as Int32Array);
+    case 'bytes':
+      return (row) => (values as Uint8Array).slice((offsets as Int32Array)[row], (offsets as Int32Array)[row + 1]);
+    default:
+      return (row) => values[row];
+  }
+}
+
+/** Not a `TextDecoder`, which drops a leading U+FEFF. */
+function textReader({ buffer, byteOffset, byteLength }: Uint8Array, offsets: Int32Array): (row: number) => string {
+  const bytes = Buffer.from(buffer, byteOffset, byteLength);
+  return (row) => bytes.toString('utf8', offsets[row], offsets[row + 1]);
+}
+
+/** A number where it is exact, else the bigint itself. */
+export function safe(value: bigint): number | bigint {
+  const number = Number(value);
+  return Number.isSafeInteger(number) ? number : value;
+}
