@@ -1,3 +1,5 @@
+import type { Result } from './store.ts';
+
 /**
  * The columns of a result, laid out as Arrow does: a buffer of values, one of validity bits, and for texts and bytes one of offsets. Rows are
  * read out of them when somebody asks.
@@ -45,6 +47,11 @@ export function valuesOf(column: Column): unknown[] {
   const values: unknown[] = [];
   for (const read of readersOf(column)) for (let row = 0; row < read.rows; row++) values.push(read.at(row));
   return values;
+}
+
+/** The values of all columns at once. */
+export function plainResult({ columns, rowCount }: ColumnarResult): Result {
+  return { columns: columns.map(({ name, type }) => ({ name, type })), values: columns.map(valuesOf), rowCount };
 }
 
 /** The rows of a result as objects, each made when it is asked for. */

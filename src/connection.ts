@@ -1,6 +1,6 @@
 import { type DuckDBConnection, type DuckDBExtractedStatements, type DuckDBPreparedStatement, StatementType } from './binding.ts';
 import { databaseFailure, invalidated, isFatal } from './database-failure.ts';
-import type { ColumnarResult } from './column.ts';
+import { type ColumnarResult, plainResult } from './column.ts';
 import { type ErrorCode, MarqueError, messageOf, show } from './error.ts';
 import { GivenUp, interruptible, observed } from './interruptible.ts';
 import { leavable } from './leave.ts';
@@ -10,7 +10,7 @@ import { portableColumns } from './portable.ts';
 import { Queue } from './queue.ts';
 import { refuseNul } from './quote.ts';
 import { refusal } from './readonly.ts';
-import { plainResult, readColumns } from './result.ts';
+import { readColumns } from './result.ts';
 import { markedPlace } from './sql-place.ts';
 import type { Result, SqlAsking, SqlValue, Staged, Statement } from './store.ts';
 

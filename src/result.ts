@@ -1,7 +1,6 @@
 import { binding, type DuckDBResult } from './binding.ts';
-import { type Column, type ColumnarResult, valuesOf } from './column.ts';
+import type { ColumnarResult } from './column.ts';
 import { collectorOf } from './column-collector.ts';
-import type { Result } from './store.ts';
 
 /** A part of the columns ends with at least so many rows, or bytes of one text column: what is put together anew stays small. */
 const rowsOfPart = 122_880;
@@ -34,9 +33,4 @@ export async function readColumns(result: DuckDBResult): Promise<ColumnarResult>
     ...(collectors[column] as (typeof collectors)[number]).end(),
   }));
   return { columns, rowCount };
-}
-
-/** The values of all columns at once. */
-export function plainResult({ columns, rowCount }: ColumnarResult): Result {
-  return { columns: columns.map(({ name, type }: Column) => ({ name, type })), values: columns.map(valuesOf), rowCount };
 }

@@ -2,20 +2,19 @@ import { randomUUID } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Before, Connection } from './connection.ts';
-import type { ColumnarResult } from './column.ts';
+import { type ColumnarResult, plainResult } from './column.ts';
 import { compileSearch } from './compile.ts';
 import { MarqueError } from './error.ts';
 import { Explanation, type TableReading } from './explanation.ts';
-import { allOf, type Extent, extentOfSearch, extentOfSids } from './extent.ts';
-import { Finder, type PageSizes } from './find.ts';
+import { allOf, type Extent, extentOfSearch, extentOfSids, narrow } from './extent.ts';
+import { Finder, large, type PageSizes } from './find.ts';
 import { readIds, readScopes, type ScopeTables } from './read-scopes.ts';
 import { oldestAtFirst } from './recent.ts';
-import { plainResult } from './result.ts';
 import { type TableName, tableNames } from './schema.ts';
 import { scopeTable } from './scope-table.ts';
 import type { Search } from './search.ts';
 import { extentOfSelect } from './select-extent.ts';
-import type { ArtifactChoice, Asking, Result, ScopeRecord, Snapshot, SqlAsking, Staged, Statement } from './store.ts';
+import type { Asking, PageAsking, ReadAsking, Result, ScopeRecord, Snapshot, SqlAsking, Staged, Statement } from './store.ts';
 import { withViewNames } from './unknown-view.ts';
 
 export interface SqlSnapshotOptions {
@@ -62,8 +61,8 @@ export class SqlSnapshot implements Snapshot {
     return found.length === 1 ? (found[0] as readonly number[]) : found.flat();
   }
 
-  pages(search: Search, asking: Asking = {}): AsyncGenerator<readonly number[], void, undefined> {
-    return this.#finder(search, asking).pages();
+  pages(search: Search, asking: PageAsking = {}): AsyncGenerator<readonly number[], void, undefined> {
+    return this.#finder(search, asking).pages(asking.wantsAll === true ? large : undefined);
   }
 
   async count(search: Search, asking: Asking = {}): Promise<number> {
@@ -72,9 +71,9 @@ export class SqlSnapshot implements Snapshot {
 
   async read(
     sids: readonly number[],
-    { signal, artifacts = true }: Asking & { readonly artifacts?: ArtifactChoice } = {},
+    { signal, artifacts = true, bytes = Number.POSITIVE_INFINITY }: ReadAsking = {},
   ): Promise<readonly ScopeRecord[]> {
-    return await readScopes(this.#tables(signal), sids, artifacts);
+    return await readScopes(this.#tables(signal), sids, { artifacts, bytes });
   }
 
   async ids(sids: readonly number[], { signal }: Asking = {}): Promise<readonly string[]> {
@@ -186,7 +185,7 @@ export class SqlSnapshot implements Snapshot {
 
   /** What puts a connection into the state that a user's statement sees. Only the view `runs` asks which of them have lapsed. */
   async #beforeUsers(
-    { text, values }: Statement,
+    { text, values, within }: Statement,
     onExtent?: (extent: Extent) => void,
     signal: AbortSignal = this.#ending.signal,
   ): Promise<Before> {
@@ -198,7 +197,8 @@ export class SqlSnapshot implements Snapshot {
       more.push({ text: 'SET VARIABLE lapsed_runs = $1::BIGINT[]', values: [numbers.map(BigInt)] });
     }
     return async (serialized) => {
-      const extent = extentOfSelect(serialized, values);
+      const told = extentOfSelect(serialized, values);
+      const extent = within === undefined ? told : narrow(told, within);
       onExtent?.(extent);
       return [...(await this.#before(extent, signal)), ...more];
     };

@@ -127,7 +127,7 @@ describe('still gives wrong rows in silence', () => {
     if (isTaken) await connection.run(`COPY (SELECT 1) TO '${target}'`);
     const state = { ended: false };
     const copying = connection
-      .run(`COPY (SELECT hash(i) FROM range(3000000) t(i)) TO '${target}'`)
+      .run(`COPY (SELECT hash(i) FROM range(12000000) t(i)) TO '${target}'`)
       .finally(() => (state.ended = true));
     const sizes: number[] = [];
     while (!state.ended) {
