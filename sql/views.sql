@@ -1,6 +1,7 @@
 -- The views that people query, over the tables of sql/schema.sql. A child row (tag, artifact, log, edge) is shown once its scope
--- is there, or if it belongs to the run itself (ordinal 0): rows of a step that is still running may already stand in the raw
--- tables. Two halves under UNION ALL let a condition on sid reach both sides of the semi-join; one WHERE … OR … would not.
+-- is there, or if it belongs to the run itself (ordinal 0), unless that was deleted: rows of a step that is still running may already
+-- stand in the raw tables. What belongs to runs finds the -1 beside the keys of the scopes: so each table is read once, where a half for
+-- scopes and one for runs read it twice, and a condition of who asks reaches it, as it would not with one WHERE … OR ….
 
 -- Which scopes are there, by their id flow.step.run.path? Of several attempts at one step all have the same id.
 CREATE OR REPLACE VIEW scopes AS
@@ -23,47 +24,30 @@ WHERE e.event = 'deleted';
 CREATE OR REPLACE VIEW tags AS
 SELECT t.sid, t.flow, t.step, t.run, t.seq, t.content, t.value
 FROM raw.tags AS t
-SEMI JOIN raw.scopes AS s ON s.sid = t.sid
-UNION ALL
-SELECT t.sid, t.flow, t.step, t.run, t.seq, t.content, t.value
-FROM raw.tags AS t
-ANTI JOIN deleted_runs AS d ON d.run_number = t.sid // 4294967296
-WHERE t.sid % 4294967296 = 0;
+SEMI JOIN (SELECT sid FROM raw.scopes UNION ALL SELECT -1) AS s ON s.sid = if(t.sid % 4294967296 = 0, -1, t.sid)
+ANTI JOIN deleted_runs AS d ON d.run_number * 4294967296 = t.sid;
 
 -- Which artifacts do scopes keep? Of a name that was kept again only the last value.
 CREATE OR REPLACE VIEW artifacts AS
 SELECT a.sid, a.flow, a.step, a.run, a.seq, a.name, a.codec, a.text, a.bytes
 FROM raw.artifacts AS a
-SEMI JOIN raw.scopes AS s ON s.sid = a.sid
-ANTI JOIN raw.artifacts AS later ON later.sid = a.sid AND later.name = a.name AND later.seq > a.seq
-UNION ALL
-SELECT a.sid, a.flow, a.step, a.run, a.seq, a.name, a.codec, a.text, a.bytes
-FROM raw.artifacts AS a
-ANTI JOIN raw.artifacts AS later ON later.sid = a.sid AND later.name = a.name AND later.seq > a.seq
-ANTI JOIN deleted_runs AS d ON d.run_number = a.sid // 4294967296
-WHERE a.sid % 4294967296 = 0;
+SEMI JOIN (SELECT sid FROM raw.scopes UNION ALL SELECT -1) AS s ON s.sid = if(a.sid % 4294967296 = 0, -1, a.sid)
+ANTI JOIN deleted_runs AS d ON d.run_number * 4294967296 = a.sid
+ANTI JOIN raw.artifacts AS later ON later.sid = a.sid AND later.name = a.name AND later.seq > a.seq;
 
 -- What did scopes and runs log? step is null in a message of the run.
 CREATE OR REPLACE VIEW logs AS
 SELECT l.sid, l.flow, l.step, l.run, l.seq, l.level, l.message, l.logged_at
 FROM raw.logs AS l
-SEMI JOIN raw.scopes AS s ON s.sid = l.sid
-UNION ALL
-SELECT l.sid, l.flow, l.step, l.run, l.seq, l.level, l.message, l.logged_at
-FROM raw.logs AS l
-ANTI JOIN deleted_runs AS d ON d.run_number = l.sid // 4294967296
-WHERE l.sid % 4294967296 = 0;
+SEMI JOIN (SELECT sid FROM raw.scopes UNION ALL SELECT -1) AS s ON s.sid = if(l.sid % 4294967296 = 0, -1, l.sid)
+ANTI JOIN deleted_runs AS d ON d.run_number * 4294967296 = l.sid;
 
 -- Which scope had to do with which other?
 CREATE OR REPLACE VIEW edges AS
 SELECT e.sid, e.flow, e.run, e.kind, e.target_sid, e.name
 FROM raw.edges AS e
-SEMI JOIN raw.scopes AS s ON s.sid = e.sid
-UNION ALL
-SELECT e.sid, e.flow, e.run, e.kind, e.target_sid, e.name
-FROM raw.edges AS e
-ANTI JOIN deleted_runs AS d ON d.run_number = e.sid // 4294967296
-WHERE e.sid % 4294967296 = 0;
+SEMI JOIN (SELECT sid FROM raw.scopes UNION ALL SELECT -1) AS s ON s.sid = if(e.sid % 4294967296 = 0, -1, e.sid)
+ANTI JOIN deleted_runs AS d ON d.run_number * 4294967296 = e.sid;
 
 -- Which runs have begun, or gone on, and not ended since? started_at is the latest start, starts counts all of them. A run whose process
 -- died is here until the next one that writes to the store has found that out.

@@ -1,12 +1,13 @@
 import { analysisSql } from './sql.ts';
+import type { Within } from './extent.ts';
 import type { SqlValue, Statement } from './store.ts';
 
 /** Literals, names in quotes and comments, in which `$` means nothing; else a parameter. */
-const tokens = /'(?:[^']|'')*'|"(?:[^"]|"")*"|--[^\n]*|\/\*[^]*?\*\/|\$([A-Za-z_]\w*)/g;
+const tokens = /'(?:[^']|'')*'|"(?:[^"]|"")*"|\n?[ \t]*--[^\n]*|\/\*[^]*?\*\/|\$([A-Za-z_]\w*)/g;
 
 /** A file of `sql/analytics/`. */
 export interface Analysis {
-  /** Its text, in which the parameters are numbered from `$1`. */
+  /** Its text without comments, in which the parameters are numbered from `$1`. */
   readonly text: string;
   /** Their names in that order. */
   readonly parameters: readonly string[];
@@ -19,19 +20,20 @@ export function readAnalysis(name: string): Analysis {
   if (analysis === undefined) {
     const parameters: string[] = [];
     const text = analysisSql(name).replace(tokens, (token, parameter?: string) => {
-      if (parameter === undefined) return token;
+      if (parameter === undefined) return /^['"]/.test(token) ? token : '';
       if (!parameters.includes(parameter)) parameters.push(parameter);
       return `$${parameters.indexOf(parameter) + 1}`;
     });
-    known.set(name, (analysis = { text, parameters }));
+    known.set(name, (analysis = { text: text.trim(), parameters }));
   }
   return analysis;
 }
 
-/** The file as a statement: a value for each of its parameters, and for nothing else. */
-export function analysisStatement(name: string, values: Readonly<Record<string, SqlValue>>): Statement {
+/** The file as a statement: a value for each of its parameters, and for nothing else. `within` as for a `Statement`. */
+export function analysisStatement(name: string, values: Readonly<Record<string, SqlValue>>, within?: Within): Statement {
   const { text, parameters } = readAnalysis(name);
   if (Object.keys(values).sort().join() !== parameters.toSorted().join())
     throw new Error(`sql/analytics/${name}.sql has the parameters ${parameters.join()}, not ${Object.keys(values).join()}`);
-  return { text, values: parameters.map((parameter) => values[parameter] as SqlValue) };
+  const statement = { text, values: parameters.map((parameter) => values[parameter] as SqlValue) };
+  return within === undefined ? statement : { ...statement, within };
 }

@@ -1,10 +1,12 @@
 import { analysisStatement } from './analysis.ts';
 import { MarqueError, show } from './error.ts';
-import { canonicalJson } from './json.ts';
-import { checkRunNames, findRuns, type RunNames } from './run-names.ts';
+import type { Within } from './extent.ts';
+import { checkGrid, checkPoints, type Grid } from './grid.ts';
+import { checkOptionNames } from './options.ts';
+import { checkRunNames, findRuns, type RunName, type RunNames, sidsOf } from './run-names.ts';
 import type { Composition } from './sql-query.ts';
 import { type StepLike, toStep } from './step.ts';
-import type { SqlValue } from './store.ts';
+import type { Snapshot, SqlValue } from './store.ts';
 
 /** The questions of `sql/analytics/` with what a person fills in. What is wrong with that is thrown at the call. */
 
@@ -24,44 +26,45 @@ export interface BestOptions extends AnalysisOptions {
   readonly by?: readonly string[] | undefined;
 }
 
-/** Names of parameters, each with its values, or with `observed` for all that any of the scopes has. */
-export type Grid = Readonly<Record<string, readonly unknown[] | 'observed'>>;
-
-/** A grid of more points is refused. */
-const mostPoints = 1_000_000;
-
 export function best(tag: string, options: BestOptions): Composition {
+  const about = checkAnalysis(options, ['order', 'by']);
   const { order, by } = options;
   if (order !== 'lowest' && order !== 'highest') invalid('order', order, "'lowest' or 'highest', whichever mean is the best");
   return question(
     'best',
     { tag: checked('tag', tag), best: order, params: by === undefined ? null : checkNames('by', by) },
-    options,
+    about,
   );
 }
 
 export function series(tag: string, options: AnalysisOptions): Composition {
-  return question('series', { tag: checked('tag', tag) }, options);
+  return question('series', { tag: checked('tag', tag) }, checkAnalysis(options));
 }
 
 export function importance(tag: string, options: AnalysisOptions): Composition {
-  return question('importance', { tag: checked('tag', tag) }, options);
+  return question('importance', { tag: checked('tag', tag) }, checkAnalysis(options));
 }
 
 export function durations(options: AnalysisOptions): Composition {
-  return question('durations', {}, options);
+  return question('durations', {}, checkAnalysis(options));
 }
 
 export function errorGroups(options: AnalysisOptions): Composition {
-  return question('errors', {}, options);
+  return question('errors', {}, checkAnalysis(options));
 }
 
 export function retries(options: AnalysisOptions): Composition {
-  return question('retries', {}, options);
+  return question('retries', {}, checkAnalysis(options));
 }
 
 export function coverage(grid: Grid, options: AnalysisOptions): Composition {
-  return question('coverage', { grid: gridJson(grid) }, options);
+  const about = checkAnalysis(options);
+  const points = checkGrid(grid);
+  return async (snapshot) => {
+    const { values, within } = await bound(snapshot, about);
+    await checkPoints(snapshot, points, values, within);
+    return analysisStatement('coverage', { grid: points.json, ...values }, within);
+  };
 }
 
 /** The two questions of a comparison: `compare-params` and `compare-metrics`. */
@@ -72,24 +75,50 @@ export function compare(
 ): Composition {
   if (!Array.isArray(runs) || runs.length < 2)
     invalid('runs', runs, 'the slugs of at least two runs, the first of them the baseline');
-  return question(`compare-${kind}`, {}, { ...options, runs });
+  checkOptionNames(options, ['flow', 'step']);
+  return question(`compare-${kind}`, {}, checkAnalysis({ ...options, runs }));
 }
 
-function question(name: string, values: Readonly<Record<string, SqlValue>>, options: AnalysisOptions): Composition {
-  const { flow, step, runs } = checkAnalysis(options);
+function question(name: string, own: Readonly<Record<string, SqlValue>>, about: About): Composition {
   return async (snapshot) => {
-    const found = await findRuns(snapshot, runs, flow);
-    return analysisStatement(name, { ...values, flow, step, runs: found === null ? null : found.map(({ slug }) => slug) });
+    const { values, within } = await bound(snapshot, about);
+    return analysisStatement(name, { ...own, ...values }, within);
   };
 }
 
-/** Which scopes are meant, completed. Throws OPTION_INVALID, GLOB_INVALID, STEP_INVALID. */
-export function checkAnalysis(options: AnalysisOptions): {
+/** The parameters that every file has, and where in a store the scopes are that they mean. */
+async function bound(snapshot: Snapshot, { flow, step, runs }: About): Promise<Bound> {
+  const found = await findRuns(snapshot, runs, flow);
+  const slugs = found === null ? null : found.map(({ slug }) => slug);
+  return { values: { flow, step, runs: slugs }, within: partOf(flow, step, found) };
+}
+
+interface Bound {
+  readonly values: Readonly<Record<'flow' | 'step' | 'runs', SqlValue>>;
+  readonly within: Within;
+}
+
+/** Where in a store the scopes are that are meant, and all that belongs to them. */
+export function partOf(flow: string | null, step: string | null, runs: readonly RunName[] | null): Within {
+  const equals = (column: 'flow' | 'step', text: string | null): Within['texts'] =>
+    text === null ? [] : [{ column, kind: 'equals', texts: [text] }];
+  return { sids: sidsOf(runs), texts: [...equals('flow', flow), ...equals('step', step)] };
+}
+
+/** Which scopes are meant, completed. */
+interface About {
   readonly flow: string | null;
   readonly step: string | null;
   readonly runs: RunNames;
-} {
-  if (typeof options !== 'object' || options === null) invalid('options', options, 'an object, or leave it out');
+}
+
+/**
+ * Throws OPTION_INVALID, GLOB_INVALID, STEP_INVALID.
+ *
+ * @param own names of the further options that the question has
+ */
+export function checkAnalysis(options: AnalysisOptions, own: readonly string[] = []): About {
+  checkOptionNames(options, ['flow', 'step', 'runs', ...own]);
   const { flow, step, runs = 'all' } = options;
   checkRunNames(runs);
   return {
@@ -108,29 +137,6 @@ export function checkNames(option: string, names: unknown): readonly string[] {
 
 function checked(option: string, text: unknown): string {
   return typeof text === 'string' && text !== '' ? text : invalid(option, text, 'a text');
-}
-
-function gridJson(grid: Grid): string {
-  if (typeof grid !== 'object' || grid === null || Array.isArray(grid) || Object.keys(grid).length === 0)
-    invalid('grid', grid, 'an object of names, each with the list of its values');
-  let points = 1;
-  const axes = Object.entries(grid).map(([name, values]: [string, unknown]) => {
-    if (values === 'observed') return `${JSON.stringify(name)}:null`;
-    if (!Array.isArray(values) || values.length === 0) invalid(`grid.${name}`, values, "a list of values, or 'observed'");
-    const levels = (values as readonly unknown[]).map((value) => levelJson(name, value));
-    const twice = levels.find((level, index) => levels.indexOf(level) < index);
-    if (twice !== undefined) invalid(`grid.${name}`, values, `each value once, ${twice} is there twice`);
-    points *= levels.length;
-    return `${JSON.stringify(name)}:[${levels.join(',')}]`;
-  });
-  if (points > mostPoints) invalid('grid', `a grid of ${points} points`, `at most ${mostPoints}`);
-  return `{${axes.join(',')}}`;
-}
-
-/** As parameters are recorded. */
-function levelJson(name: string, value: unknown): string {
-  if (value === undefined || Number.isNaN(value)) invalid(`grid.${name}`, value, 'values that equal themselves in JSON');
-  return canonicalJson(value);
 }
 
 function invalid(option: string, value: unknown, wanted: string): never {

@@ -2,16 +2,13 @@ import {
   AsyncByteQueue,
   Binary,
   Bool,
-  type Data,
   type DataType,
-  Dictionary,
   Field,
   Float64,
   Int32,
   Int64,
   List,
   makeData,
-  makeVector,
   RecordBatch,
   RecordBatchFileWriter,
   RecordBatchStreamWriter,
@@ -20,12 +17,12 @@ import {
   Struct,
   Table,
   TimestampMillisecond,
-  Uint64,
   Utf8,
   type Vector,
   vectorFromArray,
 } from 'apache-arrow';
-import type { Column, ColumnarResult, ColumnPart } from './column.ts';
+import { type ArrowColumn, arrowColumn } from './arrow-column.ts';
+import type { ColumnarResult } from './column.ts';
 import type { DuckDBTypeTree } from './duckdb-type.ts';
 import { MarqueError, show } from './error.ts';
 import type { TypedColumn } from './portable.ts';
@@ -41,13 +38,29 @@ export function userTable(schema: Schema, batches: readonly RecordBatch[]): Resu
 }
 
 /**
- * A result as an Arrow table, whose buffers are the result's own. Dates and timestamps are milliseconds, integers of up to 32 bits `Int32`,
- * others `Int64`, or `Uint64` where a value needs it, and texts where even that is too small; DECIMAL is `Float64`. Texts of which at least half
- * repeat another are dictionaries. What is nested follows from its values.
+ * A result as an Arrow table, whose buffers are the result's own. Its types follow from those of the columns in DuckDB, whatever the rows:
+ *
+ * | DuckDB | Arrow |
+ * | --- | --- |
+ * | TINYINT, UTINYINT, SMALLINT, USMALLINT, INTEGER | `Int32` |
+ * | UINTEGER, BIGINT, HUGEINT; UBIGINT, UHUGEINT | `Int64`; `Uint64` |
+ * | FLOAT, DOUBLE, DECIMAL | `Float64` |
+ * | BOOLEAN | `Bool` |
+ * | DATE, TIMESTAMP, all of them | `Timestamp<MILLISECOND>` |
+ * | VARCHAR, JSON; TIME, INTERVAL, UUID, BIT, BIGNUM, VARIANT | `Utf8` |
+ * | ENUM | `Dictionary<Int32, Utf8>` |
+ * | BLOB, GEOMETRY | `Binary` |
+ * | LIST, ARRAY | `List` |
+ * | MAP | `Map_` |
+ * | STRUCT; without names | `Struct`; its fields are `1`, `2`, … |
+ * | UNION | `Struct` of its members, all null but the one that is held |
+ *
+ * Only VARCHAR has two ways to be stored: a column whose texts at least half repeat another is a `Dictionary<Int32, Utf8>`.
+ * @throws MarqueError SQL_INVALID for an integer of more than 64 bits, as a HUGEINT may be
  */
-export function tableOf({ columns, rowCount }: ColumnarResult): ResultTable {
+export function tableOf({ columns }: ColumnarResult): ResultTable {
   const parts = columns[0]?.parts ?? [];
-  const arrows = columns.map((column) => arrowColumn(column, rowCount));
+  const arrows = columns.map((column) => arrowColumn(column));
   const schema = new Schema(columns.map(({ name }, column) => new Field(name, (arrows[column] as ArrowColumn).type, true)));
   const batches = parts.map(({ rows }, part) => {
     const children = arrows.map((column) => column.dataOf(part));
@@ -129,125 +142,6 @@ function arrowValue(type: DuckDBTypeTree, value: unknown): unknown {
   return type.name === 'TIMESTAMP_MS' ? Number(value) : value;
 }
 
-interface ArrowColumn {
-  readonly type: DataType;
-  /** The values of one part of the column. */
-  dataOf(part: number): Data;
-}
-
-function arrowColumn(column: Column, rowCount: number): ArrowColumn {
-  const { kind, parts, texts } = column;
-  if (kind === 'values') return plainColumn(column, rowCount);
-  const type = typeOf(column);
-  const dictionary =
-    texts === null
-      ? null
-      : makeVector(
-          makeData({
-            type: new Utf8(),
-            length: texts.offsets.length - 1,
-            data: texts.bytes,
-            valueOffsets: texts.offsets,
-            nullCount: 0,
-          }),
-        );
-  return {
-    type,
-    dataOf: (part) => {
-      const { rows, validity, values, offsets } = parts[part] as ColumnPart;
-      const nulls = validity === null ? { nullCount: 0 } : { nullBitmap: validity };
-      // makeData is overloaded by type, which is known only now.
-      return makeData({
-        type,
-        length: rows,
-        data: values,
-        ...nulls,
-        ...(offsets && { valueOffsets: offsets }),
-        ...(dictionary && { dictionary }),
-      } as never) as Data;
-    },
-  };
-}
-
-function typeOf({ kind, parts }: Column): DataType {
-  switch (kind) {
-    case 'integer':
-      return new Int32();
-    case 'bigint':
-      return new Int64();
-    case 'unsigned':
-      // The bits of both are the same as long as all values are below 2^63.
-      return parts.every(({ values }) => (values as BigUint64Array).every((value) => value < 2n ** 63n))
-        ? new Int64()
-        : new Uint64();
-    case 'double':
-      return new Float64();
-    case 'boolean':
-      return new Bool();
-    case 'time':
-      return new TimestampMillisecond();
-    case 'bytes':
-      return new Binary();
-    case 'dictionary':
-      return new Dictionary(new Utf8(), new Int32());
-    default:
-      return new Utf8();
-  }
-}
-
-/** Values without a buffer: of a type that all of them have. */
-function plainColumn({ type, parts }: Column, rowCount: number): ArrowColumn {
-  const plain = parts.flatMap(({ values }) => values as readonly unknown[]);
-  const vector = rowCount === 0 ? inferredVector(type, []) : inferredVector(type, plain);
-  const starts = parts.map(
-    (
-      (sum) =>
-      ({ rows }) =>
-        (sum += rows) - rows
-    )(0),
-  );
-  return {
-    type: vector.type as DataType,
-    dataOf: (part) => {
-      const [start, { rows }] = [starts[part] as number, parts[part] as ColumnPart];
-      return vector.slice(start, start + rows).data[0] as Data;
-    },
-  };
-}
-
 function toBigInt(value: unknown): bigint | null {
   return value === null ? null : BigInt(value as bigint | number);
-}
-
-function inferredVector(type: string, values: readonly unknown[]): Vector {
-  if (type.startsWith('DECIMAL')) return vectorFromArray(values, new Float64());
-  if (/^(UUID|ENUM\(.*\)|TIME.*|INTERVAL)$/.test(type)) return vectorFromArray(values, new Utf8());
-  const integers = values.every((value) => value === null || typeof value === 'bigint' || Number.isSafeInteger(value));
-  if (!integers || values.every((value) => value === null)) return vectorFromArray(values, inferred(values));
-  const wide = values.map(toBigInt);
-  const fits = (least: bigint, most: bigint): boolean =>
-    wide.every((value) => value === null || (value >= least && value <= most));
-  if (fits(-(2n ** 63n), 2n ** 63n - 1n)) return vectorFromArray(wide, new Int64());
-  if (fits(0n, 2n ** 64n - 1n)) return vectorFromArray(wide, new Uint64());
-  return vectorFromArray(
-    wide.map((value) => (value === null ? null : String(value))),
-    new Utf8(),
-  );
-}
-
-/** The Arrow type of nested or boolean values; texts where they are of several kinds, or none is there. */
-function inferred(values: readonly unknown[]): DataType {
-  const some = values.filter((value) => value !== null && value !== undefined);
-  const kinds = new Set(some.map((value) => (Array.isArray(value) ? 'list' : value instanceof Date ? 'date' : typeof value)));
-  const [kind] = kinds;
-  if (kinds.size !== 1) return new Utf8();
-  if (kind === 'boolean') return new Bool();
-  if (kind === 'number') return new Float64();
-  if (kind === 'bigint') return new Int64();
-  if (kind === 'date') return new TimestampMillisecond();
-  if (kind === 'list') return new List(new Field('item', inferred((some as unknown[][]).flat()), true));
-  if (kind !== 'object') return new Utf8();
-  const names = new Set((some as object[]).flatMap((value) => Object.keys(value)));
-  const member = (name: string): unknown[] => (some as Record<string, unknown>[]).map((value) => value[name]);
-  return new Struct(Array.from(names, (name) => new Field(name, inferred(member(name)), true)));
 }

@@ -113,11 +113,15 @@ export class Attempt {
     this.#kept.set(name, { name, ...encoded });
   }
 
-  /** Its own artifact of that name, else the reference scope's. */
+  /** Its own artifact of that name, else the one that its reference scope kept. */
   recall<T>(name: string): T {
     const { reference } = this;
-    if (reference === null || this.#kept?.has(name)) return recallFrom<T>(this.#kept?.values() ?? [], this.id, name);
-    return reference.recall<T>(name);
+    return reference === null || this.#kept?.has(name) ? this.recallOwn<T>(name) : reference.recall<T>(name);
+  }
+
+  /** What it kept itself, which is all that others can recall of it: while it runs as once it is stored. */
+  recallOwn<T>(name: string): T {
+    return recallFrom<T>(this.#kept?.values() ?? [], this.id, name);
   }
 
   /** Records what this step finds and recalls, each once, for as long as it runs. */

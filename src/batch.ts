@@ -38,25 +38,26 @@ export function arrowSchema(table: TableName): Schema {
 }
 
 /**
- * Copies the first `length` rows of a table's columns into an Arrow record batch. Buffers are laid out by hand: Arrow's
- * builders cost ten times as much. The columns may grow on meanwhile.
+ * Copies the rows of a table's columns up to `end`, the first one or a later one before, into an Arrow record batch. Buffers are laid out by
+ * hand: Arrow's builders cost ten times as much. The columns may grow on meanwhile.
  */
-export function recordBatch(table: TableName, columns: TableColumns, length: number): RecordBatch {
+export function recordBatch(table: TableName, columns: TableColumns, end: number, first = 0): RecordBatch {
   const schema = arrowSchema(table);
+  const length = end - first;
   const children = columnsOf(table).map(([name, type]) => {
     const column = columns[name];
-    if (column === undefined || column.length < length)
-      throw new RangeError(`table ${table} has ${length} rows, its column ${name} fewer`);
+    if (column === undefined || column.length < end)
+      throw new RangeError(`table ${table} has ${end} rows, its column ${name} fewer`);
     if (column instanceof ConstantColumn) return constantData(`${table}.${name}`, column.value, length);
-    if (column instanceof ListColumn) return listData(`${table}.${name}`, type, column, length);
-    return numberData(type, column, length);
+    if (column instanceof ListColumn) return listData(`${table}.${name}`, type, column, first, length);
+    return numberData(type, column, first, length);
   });
   return new RecordBatch(schema, makeData({ type: new Struct(schema.fields), length, nullCount: 0, children }));
 }
 
-function numberData(type: ColumnType, column: NumberColumn, length: number): Data {
-  const nulls = nullBitmap(length, (row) => column.valid[row] === 1);
-  const values = column.values.subarray(0, length);
+function numberData(type: ColumnType, column: NumberColumn, first: number, length: number): Data {
+  const nulls = nullBitmap(length, (row) => column.valid[first + row] === 1);
+  const values = column.values.subarray(first, first + length);
   const common = { length, ...nulls };
   switch (type) {
     case 'bigint':
@@ -81,13 +82,19 @@ function int64(values: Float64Array): BigInt64Array {
   return new BigInt64Array(words.buffer);
 }
 
-function listData(label: string, type: ColumnType, column: ListColumn<string> | ListColumn<Uint8Array>, length: number): Data {
-  const nulls = nullBitmap(length, (row) => column.values[row] !== null);
+function listData(
+  label: string,
+  type: ColumnType,
+  column: ListColumn<string> | ListColumn<Uint8Array>,
+  first: number,
+  length: number,
+): Data {
+  const nulls = nullBitmap(length, (row) => column.values[first + row] !== null);
   const offsets = new Int32Array(length + 1);
   const slab = new Slab(label);
   let previous: string | Uint8Array | null = null;
   for (let row = 0; row < length; row++) {
-    const value = column.values[row] as string | Uint8Array | null;
+    const value = column.values[first + row] as string | Uint8Array | null;
     if (value !== null && value === previous) slab.repeat();
     else if (value !== null) slab.append(value);
     previous = value;

@@ -8,6 +8,7 @@ import { createRequire } from 'node:module';
 export {
   BIGINT,
   BLOB,
+  BOOLEAN,
   DOUBLE,
   DuckDBArrayType,
   DuckDBArrayValue,
@@ -15,7 +16,9 @@ export {
   type DuckDBConnection,
   type DuckDBDataChunk,
   DuckDBDateValue,
+  type DuckDBDecimalType,
   DuckDBDecimalValue,
+  type DuckDBEnumType,
   type DuckDBExtractedStatements,
   DuckDBGeometryValue,
   DuckDBInstance,

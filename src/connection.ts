@@ -1,5 +1,5 @@
 import { type DuckDBConnection, type DuckDBExtractedStatements, type DuckDBPreparedStatement, StatementType } from './binding.ts';
-import { databaseFailure, invalidated, isFatal } from './database-failure.ts';
+import { databaseFailure, invalidated, isFatal, unparsable } from './database-failure.ts';
 import { type ColumnarResult, plainResult } from './column.ts';
 import { type ErrorCode, MarqueError, messageOf, show } from './error.ts';
 import { GivenUp, interruptible, observed } from './interruptible.ts';
@@ -60,6 +60,8 @@ export class Connection {
   readonly #shared: Shared;
   readonly #whenClosed: () => void;
   readonly #queue = new Queue(1);
+  /** What has put the connection into its state, where that is known: a query that needs the same goes without. */
+  #state: readonly Statement[] | null = null;
   #closing: Promise<void> | null = null;
 
   constructor(connection: DuckDBConnection, shared: Shared, whenClosed: () => void) {
@@ -80,17 +82,21 @@ export class Connection {
   script(text: string): Promise<void> {
     return this.#add(() =>
       this.#guard(text, async () => {
+        this.#state = null;
         await this.#connection.run(refuseNul(text)); // all at once: on the way from one to the next, JavaScript may be busy
       }),
     );
   }
 
   /**
-   * Several statements between which nothing else runs on this connection. `run` is dead once the job has ended. Those that only read may
-   * have a signal: when it aborts, they are given up, also in the midst, and reject with its reason.
+   * Several statements between which nothing else runs on this connection, just after those `before`. `run` is dead once the job has ended.
+   * Those that only read may have a signal: when it aborts, they are given up, also in the midst, and reject with its reason.
    */
-  exclusive<T>(job: (run: Run) => Promise<T>, signal?: AbortSignal): Promise<T> {
-    return this.#add(() => this.#job(job, signal), signal);
+  exclusive<T>(job: (run: Run) => Promise<T>, signal?: AbortSignal, before: readonly Statement[] = []): Promise<T> {
+    return this.#add(async () => {
+      await this.#enter(before);
+      return await this.#job(job, signal);
+    }, signal);
   }
 
   /** `exclusive` between BEGIN and COMMIT; anything thrown by the job or by COMMIT leaves the database as it was. */
@@ -112,7 +118,7 @@ export class Connection {
   /** One statement of ours, just after others with nothing between; its result as columns. Throws what `run` does. */
   columns(statement: Statement, before: readonly Statement[] = [], signal?: AbortSignal): Promise<ColumnarResult> {
     return this.#add(async () => {
-      for (const { text, values } of before) await this.#run(text, values);
+      await this.#enter(before);
       return await this.#read(statement.text, statement.values, false, signal);
     }, signal);
   }
@@ -189,6 +195,13 @@ export class Connection {
     }, signal);
   }
 
+  /** Runs the statements that put the connection into a state, unless it is in that state. */
+  async #enter(state: readonly Statement[]): Promise<void> {
+    if (state.length === 0 || (this.#state !== null && isSameState(this.#state, state))) return;
+    for (const { text, values } of state) await this.#run(text, values);
+    this.#state = state;
+  }
+
   async #job<T>(job: (run: Run) => Promise<T>, signal?: AbortSignal): Promise<T> {
     const statements = new Queue(1);
     let ended = false;
@@ -217,8 +230,9 @@ export class Connection {
       return this.#prepared(await extracted.prepare(0), async (prepared) => {
         const isTransaction = prepared.statementType === StatementType.TRANSACTION;
         if (isTransaction !== transaction) throw new RangeError('transactions go through transaction()');
+        if (prepared.statementType !== StatementType.SELECT) this.#state = null; // it may set what a state is made of
         bindValues(prepared, values);
-        return readColumns(await interruptible(this.#connection, signal, () => prepared.run()));
+        return readColumns(await interruptible(this.#connection, signal, () => prepared.run()), signal);
       });
     });
   }
@@ -227,8 +241,8 @@ export class Connection {
     return this.#prepared(await this.#prepareSelect(text), async (prepared) => {
       bindValues(prepared, values);
       const query = () => prepared.run();
-      if (onProgress === undefined) return readColumns(await interruptible(this.#connection, signal, query));
-      return readColumns(await observed(this.#connection, signal, onProgress, query));
+      if (onProgress === undefined) return readColumns(await interruptible(this.#connection, signal, query), signal);
+      return readColumns(await observed(this.#connection, signal, onProgress, query), signal);
     });
   }
 
@@ -272,7 +286,7 @@ export class Connection {
   /** What comes before a user's text: it is looked at, then our own statements run. */
   async #prepare(text: string, before: Before): Promise<void> {
     const serialized = await this.#refuseHarm(text);
-    for (const each of typeof before === 'function' ? await before(serialized) : before) await this.#run(each.text, each.values);
+    await this.#enter(typeof before === 'function' ? await before(serialized) : before);
   }
 
   /** Looks at a user's text before DuckDB plans it: planning alone may call functions and open files. Gives the parser's tree as JSON. */
@@ -280,7 +294,7 @@ export class Connection {
     const serialized = await this.#serialized(text);
     const { error, error_message: message, position } = JSON.parse(serialized) as Serialized;
     const at = position === undefined ? '' : `\n\n${markedPlace(text, Number(position))}`;
-    const refused = error ? `${message}${at}` : refusal(serialized, this.#whyNoFiles());
+    const refused = error ? `${unparsable(String(message), text)}${at}` : refusal(serialized, this.#whyNoFiles());
     if (refused) throw new MarqueError('SQL_INVALID', `only one SELECT that reads can be run: ${refused}`);
     return serialized;
   }
@@ -333,4 +347,17 @@ export class Connection {
       throw databaseFailure(error, message, text, code);
     }
   }
+}
+
+function isSameState(a: readonly Statement[], b: readonly Statement[]): boolean {
+  return isSameList(a, b, ({ text, values }, other) => text === other.text && isSameList(values, other.values, isSameValue));
+}
+
+/** Of values that are not compared by what they contain, such as dates, two are never the same. */
+function isSameValue(a: SqlValue, b: SqlValue): boolean {
+  return Array.isArray(a) && Array.isArray(b) ? isSameList<unknown>(a, b, Object.is) : Object.is(a, b);
+}
+
+function isSameList<T>(a: readonly T[], b: readonly T[], isSame: (one: T, other: T) => boolean): boolean {
+  return a.length === b.length && a.every((one, index) => isSame(one, b[index] as T));
 }

@@ -2,9 +2,18 @@ import type { Shared } from './connection.ts';
 import { type ErrorCode, MarqueError, messageOf, show } from './error.ts';
 import { withMarkedPlace } from './sql-place.ts';
 
-/** An internal error stops DuckDB as well, but only the next statement would hear of it. */
+/**
+ * Whether DuckDB refuses everything from now on; it says so in a FATAL error again and again. An internal error stops it as well, but only the
+ * next statement would hear of it. Only how a message begins tells: behind that, it quotes what stands in the query or in its data.
+ */
 export function isFatal(message: string): boolean {
-  return /^(?:FATAL|INTERNAL) Error|database has been invalidated/.test(message);
+  return /^(?:FATAL|INTERNAL) Error:/.test(message);
+}
+
+/** What keeps DuckDB from giving the tree of a text, for people. It looks for the values of a PIVOT with a statement of its own, unless they are given. */
+export function unparsable(message: string, text: string): string {
+  if (!message.startsWith('Only SELECT') || !/\bpivot\b/i.test(text)) return message;
+  return `a PIVOT has to name its values, as in PIVOT tags ON content IN ('loss', 'accuracy') USING max(value)`;
 }
 
 /** What DuckDB says of a statement that failed, as our error: `code` where the statement is to blame, else `DATABASE_FAILED`. */

@@ -193,7 +193,11 @@ async function lock(
   { allowed = [], readable = [] }: DatabaseOptions,
   spill: SpillFolder,
 ): Promise<void> {
-  const settings = [`SET GLOBAL TimeZone = 'UTC'`]; // stored timestamps are UTC, so now() compares with them only in UTC
+  const settings = [
+    `SET GLOBAL TimeZone = 'UTC'`, // stored timestamps are UTC, so now() compares with them only in UTC
+    // The footers of a thousand files cost more than their rows. An entry counts only for a file of the same time of change.
+    'SET GLOBAL parquet_metadata_cache = true',
+  ];
   if (allowed !== 'any') {
     if (readable !== 'any') {
       const folders = await Promise.all([...allowed, ...readable, spill.path].map(spellings));

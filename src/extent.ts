@@ -34,6 +34,9 @@ export interface TextPredicate {
   readonly texts: readonly string[];
 }
 
+/** Rows that fail one of these predicates cannot change an answer, whatever table they are in. */
+export type Within = Pick<Extent, 'sids' | 'texts'>;
+
 interface TimePredicate {
   readonly column: 'started_at' | 'logged_at';
   readonly from: number;
@@ -43,6 +46,11 @@ interface TimePredicate {
 /** All of some tables, perhaps read by views. */
 export function allOf(tables: Iterable<TableName>, views: Iterable<string> = []): Extent {
   return { tables: new Set(tables), views: new Set(views), sids: null, texts: [], times: [] };
+}
+
+/** The part that lies within another as well. */
+export function narrow<T extends Within>(extent: T, { sids, texts }: Within): T {
+  return { ...extent, sids: sids === null ? extent.sids : overlap(extent.sids, sids), texts: [...extent.texts, ...texts] };
 }
 
 /** What a search looks at, in runs with at least the number `oldest`. It finds nothing elsewhere. */

@@ -24,6 +24,9 @@ export interface PageSizes {
 
 const growing: PageSizes = { first: 256, most: 2 ** 18 };
 
+/** For somebody who wants all that is found. */
+export const large: PageSizes = { first: growing.most, most: growing.most };
+
 /** Up to so many distinct contents, and tags, what a JavaScript predicate accepts goes into SQL; beyond, tags are judged row by row. */
 const usualDistinct = 20_000;
 
@@ -128,14 +131,33 @@ export class Finder {
     const byRows = part.filter.kind === 'rows';
     let after = start;
     let left = most;
+    let runs = 1;
     for (let { first: size } = sizes; left > 0; size = grown({ ...sizes, first: size }).first) {
-      const { sids, last } = await this.#look(part, after, byRows ? Math.min(size, mostJudged) : Math.min(size, left));
+      const count = byRows ? Math.min(size, mostJudged) : Math.min(size, left);
+      const oldest = count < sizes.most ? this.#oldestOf(runs, part, after) : part.oldest;
+      if (oldest === null) return;
+      const { sids, last } = await this.#look({ ...part, oldest }, after, count);
       const found = sids.length > left ? sids.slice(0, left) : sids;
       if (found.length > 0) yield found;
-      if (last === null) return;
-      after = last;
+      if (last === null && oldest === part.oldest) return;
+      after = last ?? sidOf(oldest, 0);
+      if (last === null) runs *= 8;
       left -= found.length;
     }
+  }
+
+  /**
+   * The first page of many mostly comes from the newest runs: the number of the oldest, if after a sid only so many are looked at. That of
+   * the part where the order is another, or nobody knows where the runs are; null where there are none.
+   */
+  #oldestOf(runs: number, { search, oldest }: Part, after: number | null): number | null {
+    const { order, runs: selection } = search;
+    if (order !== 'newest' || (selection.kind !== 'all' && selection.kind !== 'slug')) return oldest;
+    const newest = this.#asked.newestRun?.(extentAfter(search, oldest, after)) ?? null;
+    if (newest === null) return oldest;
+    if (newest === -1) return null;
+    const last = after === null ? newest : Math.min(newest, runNumberOf(after - 1));
+    return Math.max(oldest, last - runs + 1);
   }
 
   /** Looks at up to `size` scopes after a sid. */
@@ -146,9 +168,7 @@ export class Finder {
     const accepted = filter.kind === 'rows' ? undefined : filter.accepted;
     const limit = Number.isFinite(size) ? size : null;
     const statement = compileSearch({ ...asked, limit }, accepted, oldest, { after });
-    const [result] = await this.#asked.run(after === null ? extentOfSearch(asked, oldest) : extentAfter(asked, oldest, after), [
-      statement,
-    ]);
+    const [result] = await this.#asked.run(extentAfter(asked, oldest, after), [statement]);
     const sids = (result as Result).values[0] as readonly number[];
     const last = sids.length < size ? null : (sids.at(-1) as number);
     return { sids: filter.kind === 'rows' ? await this.#passing(part, filter.contents, sids) : sids, last };
@@ -265,8 +285,9 @@ function isNothing(filter: Filter): boolean {
 }
 
 /** What a search looks at beyond a sid, in its order. */
-function extentAfter(search: Search, oldest: number, after: number): Extent {
+function extentAfter(search: Search, oldest: number, after: number | null): Extent {
   const extent = extentOfSearch(search, oldest);
+  if (after === null) return extent;
   const rest = search.order === 'newest' ? { first: 0, last: after - 1 } : { first: after + 1, last: Number.MAX_SAFE_INTEGER };
   return { ...extent, sids: overlap(extent.sids, [rest]) };
 }

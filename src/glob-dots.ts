@@ -1,4 +1,5 @@
-import { append, type GlobNode } from './glob-syntax.ts';
+import { append } from './glob-normal.ts';
+import type { GlobNode } from './glob-syntax.ts';
 import { beginning, ending, type TextTest, textTest } from './glob-text.ts';
 
 const idDots = 3; // of flow.step.run.path: its segments have none
@@ -33,8 +34,9 @@ export function sharedOut(nodes: readonly GlobNode[]): readonly (readonly GlobNo
         }
         return true;
       } else if (node.type === 'one' || node.type === 'class') {
-        const within = [...parts.slice(0, -1), [...last(), node]];
-        return walk(after(), within) && walk(after(), [...parts, []]);
+        const within = [...last()];
+        append(within, node);
+        return walk(after(), [...parts.slice(0, -1), within]) && walk(after(), [...parts, []]);
       } else if (node.type === 'braces' || node.repeat === '' || node.repeat === '?') {
         const without = node.type === 'group' && node.repeat === '?' ? [[]] : [];
         return [...without, ...node.branches].every((branch) => walk([...branch, ...after()], parts));

@@ -1,7 +1,8 @@
 import micromatch from 'micromatch';
 import { MarqueError, show } from './error.ts';
+import { append, grouped } from './glob-normal.ts';
 
-/** A glob taken apart. Neighbouring `text` is one node, neighbouring stars are one `any`. */
+/** A glob taken apart, in the form that `glob-normal.ts` gives it: neighbouring `text` is one node, neighbouring stars are one `any`. */
 export type GlobNode =
   | { readonly type: 'text'; readonly text: string }
   /** `*`: any run of characters, also none. */
@@ -66,7 +67,7 @@ class Parser {
       const start = this.#at++;
       const branches = this.#branches('group');
       if (this.#at < this.#source.length) this.#refuseInnerNegation(start);
-      return this.#checked({ negated: !negated, nodes: [{ type: 'group', repeat: '', branches }] });
+      return this.#checked({ negated: !negated, nodes: grouped('', branches) });
     }
     return this.#checked({ negated, nodes: this.#sequence('top') });
   }
@@ -90,12 +91,13 @@ class Parser {
       if (next === '(' && '?*+@!'.includes(char)) {
         if (char === '!') this.#refuseInnerNegation(start);
         this.#at++;
-        nodes.push({ type: 'group', repeat: char === '@' ? '' : (char as '?' | '*' | '+'), branches: this.#branches('group') });
+        const repeat = char === '@' ? '' : (char as '?' | '*' | '+');
+        for (const node of grouped(repeat, this.#branches('group'))) append(nodes, node);
         before = ')';
         continue;
       }
       if (char === '(') {
-        nodes.push({ type: 'group', repeat: '', branches: this.#branches('group') });
+        for (const node of grouped('', this.#branches('group'))) append(nodes, node);
         before = ')';
         continue;
       }
@@ -241,14 +243,6 @@ class Parser {
     const where = at === undefined ? '' : `, at character ${at + 1}`;
     throw new MarqueError('GLOB_INVALID', `the glob ${show(this.#source)} ${fault}${where}`);
   }
-}
-
-/** Adds a node; text and stars join with what is there. */
-export function append(nodes: GlobNode[], node: GlobNode): void {
-  const last = nodes.at(-1);
-  if (node.type === 'any' && last?.type === 'any') return;
-  if (node.type === 'text' && last?.type === 'text') nodes[nodes.length - 1] = { type: 'text', text: last.text + node.text };
-  else nodes.push(node);
 }
 
 /** How many patterns there are when braces are written out. */

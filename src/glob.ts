@@ -8,6 +8,7 @@ import { textMatcher } from './text-matcher.ts';
  * that have no directories. What differs, on purpose:
  * - `*` crosses dots and slashes, and matches nothing at all as well; `?` and `[…]` take whole characters, not UTF-16 units.
  * - Braces group, they never make an operator: `{@,+}(a)` is not `@(a)` or `+(a)`. After a leading `!` they are negated together.
+ * - A `]` that stands first in brackets is one of their characters wherever they stand: `[]a]` is "]" or "a" beside braces as well.
  * - Quotes, `$`, `/` and NUL are characters like any other, and `[a]` does not also find the text `[a]`.
  * - Said plainly, what micromatch 4.0.8 garbles or, for fear that its regular expressions might hang, takes literally: `+(a|aa)`,
  *   `*(|a)`, `+(*(a)|b)`, `@(?(a)b)`, what stands beside `[[:digit:]]` or `***`.

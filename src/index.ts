@@ -1,4 +1,4 @@
-export type { AnalysisOptions, BestOptions, Grid } from './analytics.ts';
+export type { AnalysisOptions, BestOptions } from './analytics.ts';
 export type {
   BestRow,
   CoverageRow,
@@ -15,6 +15,7 @@ export { type ErrorCode, MarqueError } from './error.ts';
 export { humanDuration } from './duration.ts';
 export { Flow, type FlowOptions, type FlowState, type GroupOptions } from './flow.ts';
 export type { FlushPolicy } from './flush-policy.ts';
+export type { Grid } from './grid.ts';
 export type { GetOptions } from './handle.ts';
 export type { LineageOptions, LineageRow, ScopeChoice } from './lineage.ts';
 export type { LogEntry, LogLevel } from './log.ts';

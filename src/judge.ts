@@ -5,7 +5,7 @@ import type { Tag } from './tag.ts';
 /** A person's JavaScript predicate. It depends on nothing but the tag. */
 export type Where = (tag: Tag) => boolean;
 
-/** A predicate threw, or returned a promise. Whoever catches it finds a scope that has the tag, and throws {@link WhereFailure.of} that. */
+/** A predicate threw, or returned an object, which is always true. Whoever catches it finds a scope that has the tag, and throws {@link WhereFailure.of} that. */
 export class WhereFailure extends MarqueError {
   readonly tag: Tag;
   readonly #what: string;
@@ -36,14 +36,20 @@ export function judged(content: string, value: number | null): Tag {
 /** Whether a predicate accepts a tag. Throws {@link WhereFailure}. */
 export function judge(where: Where, tag: Tag): boolean {
   let verdict: unknown;
+  let isPromise: boolean;
   try {
     verdict = where(tag);
+    isPromise = isThenable(verdict);
   } catch (cause) {
     throw new WhereFailure(plain(tag), 'threw on', messageOf(cause), { cause });
   }
-  if (!isThenable(verdict)) return Boolean(verdict);
-  void Promise.resolve(verdict).catch(() => {}); // its own failure would end the process as an unhandled rejection
-  throw new WhereFailure(plain(tag), 'returned a promise for', 'it must be a synchronous function');
+  if (isPromise) {
+    void Promise.resolve(verdict).catch(() => {}); // its own failure would end the process as an unhandled rejection
+    throw new WhereFailure(plain(tag), 'returned a promise for', 'it must be a synchronous function');
+  }
+  if (typeof verdict === 'function' || (typeof verdict === 'object' && verdict !== null))
+    throw new WhereFailure(plain(tag), `returned ${show(verdict)} for`, 'it must return true or false');
+  return Boolean(verdict);
 }
 
 /**

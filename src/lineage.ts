@@ -1,5 +1,6 @@
 import { analysisStatement } from './analysis.ts';
 import { MarqueError, show } from './error.ts';
+import { checkOptionNames } from './options.ts';
 import { Scope } from './scope.ts';
 import type { Composition } from './sql-query.ts';
 import type { Statement, Status } from './store.ts';
@@ -7,8 +8,8 @@ import type { Statement, Status } from './store.ts';
 /** How far to follow what scopes have to do with each other. */
 export interface LineageOptions {
   /**
-   * At most so many steps away; 100 by default, `Infinity` for all the way. A chain of pushes is as deep as it is long, and each
-   * step takes a pass over all that scopes of the store have to do with each other.
+   * At most so many steps away; 100 by default, `Infinity` for all the way. What lies beyond is left out, which `has_more` tells. A chain
+   * of pushes is as deep as it is long, and each step takes a pass over all that scopes of the store have to do with each other.
    */
   readonly depth?: number | undefined;
 }
@@ -37,6 +38,8 @@ export interface LineageRow {
   /** The slug. */
   readonly run: string | null;
   readonly status: Status | null;
+  /** What `sid` was made from, or in `impact` went into, is left out: `depth` ends here. True of no row where nothing is left out. */
+  readonly has_more: boolean;
 }
 
 /** A scope, its key, or its id as `load` takes it: its last attempt, or the n-th with `id#n`. */
@@ -49,6 +52,7 @@ export type ScopeChoice = Scope | number | string;
  * @param label of the history, for messages
  */
 export function traceOf(query: 'lineage' | 'impact', choice: ScopeChoice, options: LineageOptions, label: string): Composition {
+  checkOptionNames(options, ['depth']);
   const depth = checkedDepth(options);
   const lookup = lookupOf(choice);
   return async (snapshot) => {

@@ -1,5 +1,6 @@
 import {
   BIGINT,
+  BOOLEAN,
   DOUBLE,
   DuckDBTimestampMillisecondsValue,
   type DuckDBPreparedStatement,
@@ -7,6 +8,7 @@ import {
   LIST,
   listValue,
   SQLNULL,
+  TIMESTAMP_MS,
   VARCHAR,
 } from './binding.ts';
 import { MarqueError, show } from './error.ts';
@@ -40,24 +42,32 @@ function bindValue(prepared: DuckDBPreparedStatement, index: number, value: SqlV
   else throw new MarqueError('VALUE_INVALID', `$${index} is ${show(value)}, which SQL has no type for`);
 }
 
-const elements: Readonly<Record<string, DuckDBType>> = { string: VARCHAR, number: DOUBLE, bigint: BIGINT };
+const elements: Readonly<Record<string, DuckDBType>> = {
+  string: VARCHAR,
+  number: DOUBLE,
+  bigint: BIGINT,
+  boolean: BOOLEAN,
+  Date: TIMESTAMP_MS,
+};
 
-function bindList(prepared: DuckDBPreparedStatement, index: number, list: readonly (string | number | bigint | null)[]): void {
-  const kinds = new Set(list.map((item) => (item === null ? 'null' : typeof item)));
+type ListItem = string | number | bigint | boolean | Date | null;
+
+function bindList(prepared: DuckDBPreparedStatement, index: number, list: readonly ListItem[]): void {
+  const kinds = new Set(list.map((item) => (item === null ? 'null' : item instanceof Date ? 'Date' : typeof item)));
   kinds.delete('null');
   const [kind] = kinds;
   const type = kind === undefined ? SQLNULL : elements[kind];
   if (kinds.size > 1 || type === undefined) {
     throw new MarqueError(
       'VALUE_INVALID',
-      `$${index} is a list of ${[...kinds].join(' and ')}: use one of string, number or bigint`,
+      `$${index} is a list of ${[...kinds].join(' and ')}: use one of string, number, bigint, boolean or Date`,
     );
   }
   for (const item of list) {
     if (typeof item === 'string') wellFormed(item);
     if (typeof item === 'bigint') in64Bits(item);
   }
-  prepared.bindList(index, listValue([...list]), LIST(type));
+  prepared.bindList(index, listValue(list.map((item) => (item instanceof Date ? timestamp(item) : item))), LIST(type));
 }
 
 function wellFormed(text: string): string {

@@ -1,5 +1,6 @@
 import { MarqueError, show } from './error.ts';
 import { compileGlob, type Glob } from './glob.ts';
+import { checkOptionNames } from './options.ts';
 import { and } from './predicate.ts';
 import { checkPredicate, statuses } from './predicate-check.ts';
 import { someCondition } from './predicate-parts.ts';
@@ -13,8 +14,10 @@ import type { Tag } from './tag.ts';
 export interface SearchOptions extends ReadingOptions {
   /**
    * Finds only scopes for which this holds: a predicate such as `tag('loss').lt(0.1)`, which becomes SQL; or a function of a tag, which
-   * at least one tag of the scope has to pass; or a list of predicates, and at most one function, that must all hold. The function is
-   * called at least once for each distinct tag, or content, so it must depend on nothing but the tag; it must not be async.
+   * at least one tag of the scope has to pass; or a list of predicates, and at most one function, that must all hold. The function must
+   * depend on nothing but the tag, and not be async: it is called once or more for a tag that the answer needs, and for all tags with the
+   * same content at once where it does not look at the value. A tag that the answer does not need may never be asked about, and none of a
+   * run before the one that `latest` or `previous` means ever makes the search fail.
    */
   readonly where?: Where | readonly Where[] | undefined;
   /**
@@ -34,6 +37,8 @@ export interface SearchOptions extends ReadingOptions {
 /** What `where` takes, alone or in a list. */
 export type Where = Predicate | ((tag: Tag) => boolean);
 
+const optionNames = ['where', 'runs', 'order', 'limit', 'status', 'artifacts', 'signal'];
+
 /** The run from inside of which a search is made. */
 export interface CurrentRun {
   readonly flow: string;
@@ -45,6 +50,7 @@ export interface CurrentRun {
  * `PREDICATE_INVALID`, `OPTION_INVALID`.
  */
 export function planSearch(target: string | StepLike, options: SearchOptions, current: CurrentRun | null): Search {
+  checkOptionNames(options, optionNames);
   const byStep = typeof target !== 'string';
   const glob = byStep ? null : compileGlob(target);
   const { order = 'newest', limit = null } = options;
@@ -104,8 +110,14 @@ function planWhere(where: unknown): Pick<Search, 'predicate' | 'where'> {
       'WHERE_INVALID',
       `where has ${others.length + 1} functions: give one, which asks for all that they do of a tag`,
     );
-  if (test?.constructor.name === 'AsyncFunction')
+  const kind = test?.constructor.name ?? '';
+  if (/^Async(?:Generator)?Function$/.test(kind))
     throw new MarqueError('WHERE_INVALID', 'where is async, and a promise is always true: give a synchronous function of a tag');
+  if (kind === 'GeneratorFunction')
+    throw new MarqueError(
+      'WHERE_INVALID',
+      'where is a generator, and its iterator is always true: give a plain function of a tag',
+    );
   const conditions = parts.filter((part) => typeof part !== 'function').map(checkWhere);
   const predicate = conditions.length > 1 ? and(...conditions) : (conditions[0] ?? null);
   return { predicate, where: test ?? null };

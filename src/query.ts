@@ -1,9 +1,10 @@
 import { compileSearch } from './compile.ts';
 import { MarqueError, show } from './error.ts';
 import type { Explanation } from './explanation.ts';
-import { textBound } from './glob.ts';
+import { segmentBound, textBound } from './glob.ts';
 import { Lazy } from './lazy.ts';
-import { orNear } from './near.ts';
+import { near, orNear } from './near.ts';
+import { idGlobs } from './predicate-parts.ts';
 import type { Reading } from './reading.ts';
 import type { ResultTable } from './result-table.ts';
 import { Scope, type Witness } from './scope.ts';
@@ -11,15 +12,12 @@ import type { Search } from './search.ts';
 import type { ScopeRecord, Snapshot, Statement } from './store.ts';
 
 /** Scopes are read so many at a time, at first and at most: memory does not grow with what was found. */
-const fewest = 64;
-const most = 1_024;
+const fewest = 256;
+const most = 16_384;
 
 /** Pages grow while they take less than the one, in bytes, roughly, and shrink when they take more than the other. */
 const lightPage = 4 * 2 ** 20;
 const heavyPage = 16 * 2 ** 20;
-
-/** Ids are read so many at a time. */
-const idsAtOnce = 16_384;
 
 /**
  * A search that runs when it is asked for its answer, and again each time it is asked. What it sees is everything that had
@@ -46,7 +44,13 @@ export class Query extends Lazy<Scope> {
   }
 
   override async *[Symbol.asyncIterator](): AsyncGenerator<Scope, void, undefined> {
-    for await (const page of this.#pages(this.#search)) for (const record of page) yield this.#deliver(record);
+    const { signal } = this.#reading;
+    for await (const page of this.#pages(this.#search)) {
+      for (const record of page) {
+        yield this.#deliver(record);
+        signal?.throwIfAborted();
+      }
+    }
   }
 
   /** The first scope in the query's order, or undefined. */
@@ -70,9 +74,8 @@ export class Query extends Lazy<Scope> {
   async ids(): Promise<string[]> {
     return await this.#ask(async (snapshot) => {
       const ids: string[] = [];
-      for await (const sids of this.#sids(snapshot, this.#search)) {
-        for (let from = 0; from < sids.length; from += idsAtOnce)
-          for (const id of await snapshot.ids(sids.slice(from, from + idsAtOnce), this.#reading)) ids.push(id);
+      for await (const sids of this.#sids(snapshot, this.#search, true)) {
+        for (const id of await snapshot.ids(sids, this.#reading)) ids.push(id);
         for (const sid of sids) this.#witness?.found(sid);
       }
       return ids;
@@ -83,7 +86,7 @@ export class Query extends Lazy<Scope> {
   async toArrow(): Promise<ResultTable> {
     const result = await this.#ask(async (snapshot) => {
       const all: (readonly number[])[] = [];
-      for await (const sids of this.#sids(snapshot, this.#search)) all.push(sids);
+      for await (const sids of this.#sids(snapshot, this.#search, true)) all.push(sids);
       const sids = all.flat();
       const table = await snapshot.table(sids, this.#reading);
       for (const sid of sids) this.#witness?.found(sid);
@@ -93,7 +96,10 @@ export class Query extends Lazy<Scope> {
     return tableOf(result);
   }
 
-  /** The SQL that finds the sids, with its bound values; a JavaScript `where` is not part of it. */
+  /**
+   * The SQL that finds the sids, with its bound values in order; a JavaScript `where` is not part of it. It runs in any DuckDB over the
+   * tables of the schema `raw`, as `open.sql` in the folder of a ParquetStorage and the file of a DuckDBStorage have them.
+   */
   toSQL(): Statement {
     return compileSearch({ ...this.#search, where: null });
   }
@@ -119,14 +125,15 @@ export class Query extends Lazy<Scope> {
       let size = fewest;
       for await (const sids of this.#sids(snapshot, search)) {
         for (let from = 0; from < sids.length;) {
-          const page = await snapshot.read(sids.slice(from, from + size), this.#reading);
+          const asked = sids.slice(from, from + size);
+          const page = await snapshot.read(asked, { ...this.#reading, bytes: heavyPage });
           signal?.throwIfAborted();
-          from += size;
+          const last = page.at(-1);
+          from += last === undefined ? asked.length : asked.lastIndexOf(last.sid) + 1;
           const bytes = page.reduce((sum, record) => sum + weightOf(record), 0);
-          if (bytes < lightPage) size = Math.min(2 * size, most);
+          if (bytes < lightPage) size = Math.min(4 * size, most);
           else if (bytes > heavyPage) size = Math.max(1, size >> 1);
           yield page;
-          signal?.throwIfAborted();
         }
       }
     } finally {
@@ -134,9 +141,9 @@ export class Query extends Lazy<Scope> {
     }
   }
 
-  async *#sids(snapshot: Snapshot, search: Search): AsyncGenerator<readonly number[], void, undefined> {
+  async *#sids(snapshot: Snapshot, search: Search, wantsAll = false): AsyncGenerator<readonly number[], void, undefined> {
     let isEmpty = true;
-    for await (const sids of snapshot.pages(search, this.#reading)) {
+    for await (const sids of snapshot.pages(search, { ...this.#reading, wantsAll })) {
       isEmpty = false;
       yield sids;
     }
@@ -157,16 +164,28 @@ export class Query extends Lazy<Scope> {
     return await this.#open();
   }
 
-  /** Where nothing was found: whether the run that was named is there at all. */
+  /** Where nothing was found: whether the runs that were named, by `runs` or as the third segment of an id, are there at all. */
   async #checkRun(snapshot: Snapshot): Promise<void> {
     const { runs } = this.#search;
-    if (runs.kind !== 'slug') return;
-    const bound = textBound(runs.glob);
-    const [slug, ...others] = bound?.kind === 'equals' ? bound.texts : [];
-    if (slug === undefined || others.length > 0) return;
+    const bounds = idGlobs(this.#search).map((glob) => segmentBound(glob, 'run'));
+    if (runs.kind === 'slug') bounds.push(textBound(runs.glob));
+    const named = bounds.flatMap((bound) => (bound?.kind === 'equals' && bound.texts.length > 0 ? [bound.texts] : []));
+    if (named.length === 0) return;
     const slugs = await snapshot.slugs();
-    if (!slugs.includes(slug)) throw new MarqueError('RUN_UNKNOWN', `there is no run ${show(slug)}.${orNear(slug, slugs)}`);
+    const known = new Set(slugs);
+    const unknown = named.find((texts) => !texts.some((text) => known.has(text)));
+    if (unknown !== undefined) throw unknownRun(unknown, slugs);
   }
+}
+
+/** None of these is there. */
+function unknownRun(named: readonly string[], slugs: readonly string[]): MarqueError {
+  const [first = '', ...others] = named;
+  const nearest = named.find((one) => near(one, slugs).length > 0) ?? first;
+  const more = others.length > 2 ? ` and ${others.length - 1} more` : '';
+  const shown = named.slice(0, others.length > 2 ? 2 : 3).map((one) => show(one));
+  const which = others.length === 0 ? `no run ${show(first)}` : `none of the runs ${shown.join(', ')}${more}`;
+  return new MarqueError('RUN_UNKNOWN', `there is ${which}.${orNear(nearest, slugs)}`);
 }
 
 /** What a scope takes in memory, roughly, in bytes. */

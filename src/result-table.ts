@@ -3,6 +3,7 @@ import { type Data, DataType, type Decimal, type Field, Table, TimeUnit, Vector 
 import { type ShownColumn, type ShownTable, sizeText, tableText } from './display.ts';
 import { MarqueError, show } from './error.ts';
 import { tableHtml } from './html.ts';
+import { checkOptionNames } from './options.ts';
 
 /** What Deno's kernel for Jupyter asks a value for: what to show, by media type. */
 const jupyterDisplay: unique symbol = Symbol.for('Jupyter.display');
@@ -21,7 +22,9 @@ export class ResultTable extends Table {
    * The first `rows` rows, 20 by default, as a piece of HTML without scripts, for a notebook or a page of any colours. Everything is escaped;
    * the types of the columns are titles of the headers. Throws OPTION_INVALID unless `rows` is a whole number or `Infinity`.
    */
-  toHTML({ rows = 20 }: { readonly rows?: number | undefined } = {}): string {
+  toHTML(options: { readonly rows?: number | undefined } = {}): string {
+    checkOptionNames(options, ['rows']);
+    const { rows = 20 } = options;
     if (!(rows >= 0) || !(Number.isSafeInteger(rows) || rows === Infinity))
       throw new MarqueError('OPTION_INVALID', `toHTML: rows is ${show(rows)}: give a whole number of rows, or Infinity`);
     return tableHtml(shown(this), rows);
@@ -30,7 +33,8 @@ export class ResultTable extends Table {
   [inspect.custom](depth: number, options: InspectOptionsStylized): string {
     const faint = (text: string): string => options.stylize(text, 'undefined');
     if (depth < 0) return faint(`[ResultTable: ${sizeText(shown(this))}]`);
-    return tableText(shown(this), { rows: 10, width: process.stdout.columns ?? 120, faint });
+    const width = process.stdout.columns || 120; // 0 where a terminal does not know
+    return tableText(shown(this), { rows: 10, width, faint });
   }
 
   [jupyterDisplay](): Readonly<Record<'text/plain' | 'text/html', string>> {

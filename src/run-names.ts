@@ -1,6 +1,8 @@
 import { MarqueError, show } from './error.ts';
-import { compileGlob, matchGlob } from './glob.ts';
+import { overlap, runsBetween, type SidRange, type Within } from './extent.ts';
+import { compileGlob, matchGlob, textBound } from './glob.ts';
 import { orNear } from './near.ts';
+import { lastRunNumber } from './sid.ts';
 import type { Snapshot } from './store.ts';
 
 /** A run by its number and its slug. */
@@ -31,24 +33,58 @@ export function checkRunNames(runs: RunNames): void {
  */
 export async function findRuns(snapshot: Snapshot, runs: RunNames, flow: string | null): Promise<readonly RunName[] | null> {
   if (runs === 'all') return null;
-  const { values, rowCount } = await snapshot.select({ text: runsText, values: [] });
+  if (runs === 'latest') return await latestRun(snapshot, flow);
+  if (typeof runs === 'string' && !/^[\p{L}\p{M}\p{N}_-]+$/u.test(runs)) {
+    const glob = compileGlob(runs);
+    const bound = textBound(glob);
+    const all = await runsIn(snapshot, { sids: null, texts: bound === null ? [] : [{ column: 'run', ...bound }] });
+    return all.filter(({ slug }) => matchGlob(glob, slug));
+  }
+  const slugs = typeof runs === 'string' ? [runs] : runs;
+  const found = await runsIn(snapshot, { sids: null, texts: [{ column: 'run', kind: 'equals', texts: slugs }] });
+  const bySlug = new Map(found.map((run) => [run.slug, run]));
+  const unknown = slugs.find((slug) => !bySlug.has(slug));
+  if (unknown === undefined) return slugs.map((slug) => bySlug.get(slug) as RunName);
+  const all = await runsIn(snapshot, { sids: null, texts: [] });
+  throw new MarqueError(
+    'RUN_UNKNOWN',
+    `there is no run ${show(unknown)}.${orNear(
+      unknown,
+      all.map(({ slug }) => slug),
+    )}`,
+  );
+}
+
+/** Where the scopes of these runs are, in ascending order; null where it is all of them. */
+export function sidsOf(runs: readonly RunName[] | null): readonly SidRange[] | null {
+  if (runs === null) return null;
+  return overlap(
+    null,
+    runs.map(({ number }) => runsBetween(number, number)),
+  );
+}
+
+/** It is not before the newest one with scopes, unless that was deleted, or is of another flow after all. */
+async function latestRun(snapshot: Snapshot, flow: string | null): Promise<readonly RunName[]> {
+  const within: Within = { sids: null, texts: flow === null ? [] : [{ column: 'flow', kind: 'equals', texts: [flow] }] };
+  const newest = snapshot.newestRun(within);
+  for (const sids of newest === null || newest === -1 ? [null] : [[runsBetween(newest, lastRunNumber)], null]) {
+    const all = await runsIn(snapshot, { ...within, sids });
+    const latest = all.findLast((run) => flow === null || run.flow === flow);
+    if (latest !== undefined) return [latest];
+  }
+  return [];
+}
+
+/** The runs that are there, by number, without some of those that are not within. */
+async function runsIn(snapshot: Snapshot, within: Within): Promise<readonly (RunName & { readonly flow: string })[]> {
+  const { values, rowCount } = await snapshot.select({ text: runsText, values: [], within });
   const [numbers = [], slugs = [], flows = []] = values;
-  const all = Array.from({ length: rowCount }, (_, row) => ({
+  return Array.from({ length: rowCount }, (_, row) => ({
     number: numbers[row] as number,
     slug: slugs[row] as string,
     flow: flows[row] as string,
   }));
-  if (runs === 'latest') return all.filter((run) => flow === null || run.flow === flow).slice(-1);
-  if (typeof runs === 'string' && !/^[\p{L}\p{M}\p{N}_-]+$/u.test(runs)) {
-    const glob = compileGlob(runs);
-    return all.filter(({ slug }) => matchGlob(glob, slug));
-  }
-  const bySlug = new Map(all.map((run) => [run.slug, run]));
-  return (typeof runs === 'string' ? [runs] : runs).map((slug) => {
-    const run = bySlug.get(slug);
-    if (run !== undefined) return run;
-    throw new MarqueError('RUN_UNKNOWN', `there is no run ${show(slug)}.${orNear(slug, bySlug.keys())}`);
-  });
 }
 
 /** Not from the view `runs`, which counts the scopes of each. */

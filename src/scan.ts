@@ -78,13 +78,20 @@ function faultOf(record: RecordBatch, column: number, type: ColumnType): string 
   if (validity !== null && validity.length < (rows + 7) >> 3) return 'has too few validity bits';
   if (type === 'text' || type === 'bytes') {
     if (!(values instanceof Uint8Array) || offsets === null || offsets.length <= rows) return `is not ${type}`;
-    for (let row = 0; row < rows; row++)
+    for (let row = 0; row < rows; row++) {
       if ((offsets[row] as number) > (offsets[row + 1] as number)) return 'has offsets that run backwards';
+      if (type === 'text' && isWithinCharacter(values[offsets[row] as number])) return 'has offsets within a character';
+    }
     if ((offsets[0] as number) < 0 || (offsets[rows] as number) > values.length) return 'has offsets beyond its bytes';
     return type === 'text' && !isUtf8(values) ? 'is not UTF-8' : null;
   }
   const array = { bigint: BigInt64Array, timestamp: BigInt64Array, integer: Int32Array, double: Float64Array }[type];
   return values instanceof array && values.length >= rows ? null : `is not ${type}`;
+}
+
+/** Of a byte of UTF-8, whether it is not the first one of its character. */
+function isWithinCharacter(byte: number | undefined): boolean {
+  return byte !== undefined && (byte & 0xc0) === 0x80;
 }
 
 function guarded(info: { setError(message: string): void }, job: () => void): void {
@@ -138,7 +145,14 @@ function fill(info: DuckDBTableFunctionInfo, chunk: DuckDBDataChunk): void {
   position.row += rows;
 }
 
-const emptyStrings = new ArrayBuffer(vectorSize * 16);
+/** DuckDB's string_t: the length in 32 bits, then the text itself where it fits, padded with zeros, else its first bytes and a pointer. */
+const stringSize = 16;
+const longestInline = 12;
+
+/** The strings of one vector as they are being put together; copied when they are complete, and used again. */
+const strings = new ArrayBuffer(vectorSize * stringSize);
+const stringBytes = new Uint8Array(strings);
+const stringWords = new Uint32Array(strings);
 
 function fillVector(vector: Vector, { values, offsets, validity }: ColumnBuffers, first: number, rows: number): void {
   if (validity !== null) {
@@ -150,12 +164,32 @@ function fillVector(vector: Vector, { values, offsets, validity }: ColumnBuffers
     binding.copy_data_to_vector(vector, 0, memory(values), values.byteOffset + first * width, rows * width);
     return;
   }
-  binding.copy_data_to_vector(vector, 0, emptyStrings, 0, rows * 16); // no stale pointer stays behind under a null
-  const bytes = values as Uint8Array;
+  fillStrings(vector, values as Uint8Array, offsets, first, rows);
+}
+
+/**
+ * Short strings, nearly all there are, without a native call for each: they stand in the vector itself. A null has no bytes, so it becomes
+ * an empty string under its null, and no pointer of a chunk before stays behind. Plainly: for each row,
+ * `vector_assign_string_element_len(vector, row, bytes.subarray(offsets[row], offsets[row + 1]))`.
+ */
+function fillStrings(vector: Vector, bytes: Uint8Array, offsets: Int32Array, first: number, rows: number): void {
+  stringBytes.fill(0, 0, rows * stringSize);
+  let hasLong = false;
+  for (let index = 0, end = offsets[first] as number; index < rows; index++) {
+    const start = end;
+    end = offsets[first + index + 1] as number;
+    if (end - start > longestInline) {
+      hasLong = true;
+      continue;
+    }
+    stringWords[index * 4] = end - start;
+    for (let from = start, to = index * stringSize + 4; from < end; from++, to++) stringBytes[to] = bytes[from] as number;
+  }
+  binding.copy_data_to_vector(vector, 0, strings, 0, rows * stringSize);
+  if (!hasLong) return;
   for (let index = 0; index < rows; index++) {
-    const row = first + index;
-    if (validity !== null && (((validity[row >> 3] as number) >> (row & 7)) & 1) === 0) continue;
-    binding.vector_assign_string_element_len(vector, index, bytes.subarray(offsets[row], offsets[row + 1]));
+    const [start, end] = [offsets[first + index] as number, offsets[first + index + 1] as number];
+    if (end - start > longestInline) binding.vector_assign_string_element_len(vector, index, bytes.subarray(start, end));
   }
 }
 

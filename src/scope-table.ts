@@ -1,8 +1,14 @@
 import type { Column, ColumnarResult } from './column.ts';
 import type { ScopeRecord, Statement } from './store.ts';
 
+/** What a table of scopes says of each: nothing that belongs to it. */
+export type BareScope = Pick<
+  ScopeRecord,
+  'sid' | 'flow' | 'step' | 'run' | 'path' | 'attempt' | 'status' | 'startedAt' | 'durationMs' | 'params'
+>;
+
 /** The columns of scopes in a table, in both ways of making it: as SQL over `raw.scopes`, and from records in memory. */
-const columns: readonly (readonly [name: string, type: string, sql: string, read: (record: ScopeRecord) => unknown])[] = [
+const columns: readonly (readonly [name: string, type: string, sql: string, read: (record: BareScope) => unknown])[] = [
   ['id', 'VARCHAR', `concat_ws('.', flow, step, run, path)`, ({ flow, step, run, path }) => `${flow}.${step}.${run}.${path}`],
   ['sid', 'BIGINT', 'sid', ({ sid }) => sid],
   ['flow', 'VARCHAR', 'flow', ({ flow }) => flow],
@@ -27,7 +33,7 @@ export function scopeTable(sids: readonly number[]): Statement {
 }
 
 /** The same of records, in their order. */
-export function scopeTableOf(records: readonly ScopeRecord[]): ColumnarResult {
+export function scopeTableOf(records: readonly BareScope[]): ColumnarResult {
   return { columns: columns.map(([name, type, , read]) => columnOf(name, type, records.map(read))), rowCount: records.length };
 }
 
@@ -39,6 +45,7 @@ function columnOf(name: string, type: string, values: readonly unknown[]): Colum
     kind,
     parts: rows === 0 ? [] : [{ rows, validity: null, offsets: null, ...part }],
     texts: null,
+    children: [],
   });
   if (type === 'INTEGER') return whole('integer', { values: Int32Array.from(values as number[]) });
   if (type === 'BIGINT') return whole('bigint', { values: BigInt64Array.from(values as number[], BigInt) });

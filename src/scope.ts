@@ -11,6 +11,7 @@ import type { Tag } from './tag.ts';
 export interface Reference {
   readonly sid: number;
   readonly id: string;
+  /** What this scope itself kept under a name; of its own reference nothing. Throws `ARTIFACT_UNKNOWN`. */
   recall<T = unknown>(name: string): T;
 }
 
@@ -122,7 +123,7 @@ export class Scope implements Reference {
     return errorMessage === null ? null : { message: errorMessage, stack: errorStack };
   }
 
-  /** The value that was kept under a name, a new copy each time. Throws `ARTIFACT_UNKNOWN`, listing names that are near. */
+  /** The value that this scope itself kept under a name, a new copy each time. Throws `ARTIFACT_UNKNOWN`, listing names that are near. */
   recall<T = unknown>(name: string): T {
     const value = recallFrom<T>(this.#record.artifacts, this.id, name);
     this.#witness?.recalled(this.sid, name);

@@ -36,7 +36,8 @@ export type RunSelection =
 /**
  * A condition on one scope, as plain data: `predicate.ts` builds it, `predicate-sql.ts` and `predicate-match.ts` give it its one meaning.
  * It either holds or does not, so that `not` is its opposite: nothing is unknown, as NULL is in SQL. An empty `and` holds, an empty
- * `or` does not.
+ * `or` does not. Through JSON it keeps its meaning, unless it compares with an infinity: JSON has none and says null, which is the value of
+ * a tag without a number.
  */
 export type Predicate =
   | { readonly kind: 'and'; readonly all: readonly Predicate[] }

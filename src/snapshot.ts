@@ -1,15 +1,16 @@
 import { randomUUID } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Before, Connection } from './connection.ts';
+import type { Before, Connection, Run } from './connection.ts';
 import { type ColumnarResult, plainResult } from './column.ts';
 import { compileSearch } from './compile.ts';
 import { MarqueError } from './error.ts';
 import { Explanation, type TableReading } from './explanation.ts';
-import { allOf, type Extent, extentOfSearch, extentOfSids, narrow } from './extent.ts';
+import { allOf, type Extent, extentOfSearch, extentOfSids, narrow, type Within } from './extent.ts';
 import { Finder, large, type PageSizes } from './find.ts';
 import { readIds, readScopes, type ScopeTables } from './read-scopes.ts';
 import { oldestAtFirst } from './recent.ts';
+import { SnapshotReleased } from './released.ts';
 import { type TableName, tableNames } from './schema.ts';
 import { scopeTable } from './scope-table.ts';
 import type { Search } from './search.ts';
@@ -87,6 +88,10 @@ export class SqlSnapshot implements Snapshot {
     return (result as Result).values[0] as string[];
   }
 
+  newestRun(within: Within): number | null {
+    return this.#options.newestRun?.(narrow(allOf(['scopes']), within)) ?? null;
+  }
+
   async explain(what: Search | Statement): Promise<Explanation> {
     return await this.#use(() => ('text' in what ? this.#explainSelect(what) : this.#explainSearch(what)));
   }
@@ -101,7 +106,7 @@ export class SqlSnapshot implements Snapshot {
     const stop = signal === undefined ? ending : AbortSignal.any([signal, ending]);
     return await this.#asUser(async () => {
       const before = await this.#beforeUsers(statement, undefined, stop);
-      return await this.#explained(selects.query(statement, before, { signal: stop, onProgress }));
+      return await this.#explained(selects.query(statement, before, { signal: stop, onProgress }), stop);
     });
   }
 
@@ -191,7 +196,7 @@ export class SqlSnapshot implements Snapshot {
   ): Promise<Before> {
     const { lapsed } = this.#options;
     const more: Statement[] = [];
-    if (lapsed !== undefined && /\bruns\b/i.test(text)) {
+    if (lapsed !== undefined && /(?<!\braw\.)\bruns\b/i.test(text)) {
       const [live] = await this.#run(allOf(['runs'], ['live_runs']), [{ text: 'SELECT run_number FROM live_runs', values: [] }]);
       const numbers = await lapsed((live as Result).values[0] as number[]);
       more.push({ text: 'SET VARIABLE lapsed_runs = $1::BIGINT[]', values: [numbers.map(BigInt)] });
@@ -207,12 +212,12 @@ export class SqlSnapshot implements Snapshot {
   /** Runs statements of ours one after another, in the state of this snapshot as far as the extent goes. */
   async #run(extent: Extent, statements: readonly Statement[], signal?: AbortSignal): Promise<readonly Result[]> {
     const before = await this.#before(extent, signal);
-    const running = this.#options.connection.exclusive(async (run) => {
-      for (const { text, values } of before) await run(text, values);
+    const job = async (run: Run): Promise<readonly Result[]> => {
       const results: Result[] = [];
       for (const { text, values } of statements) results.push(await run(text, values));
       return results;
-    }, signal);
+    };
+    const running = this.#options.connection.exclusive(job, signal, before);
     return await this.#explained(running, signal);
   }
 
@@ -231,8 +236,7 @@ export class SqlSnapshot implements Snapshot {
   }
 
   async #use<T>(job: () => Promise<T>): Promise<T> {
-    if (this.#released !== null)
-      throw new MarqueError('STORE_CLOSED', 'this snapshot of the store has been released: take a new one');
+    if (this.#released !== null) throw new SnapshotReleased();
     const running = job();
     this.#underWay.add(running);
     try {

@@ -1,9 +1,11 @@
-import { type ColumnarResult, rowsOf, valuesOf } from './column.ts';
+import { type ColumnarResult, eachOf, rowsOf } from './column.ts';
 import { MarqueError, show } from './error.ts';
 import { Lazy } from './lazy.ts';
+import { checkOptionNames } from './options.ts';
+import { Pace } from './pace.ts';
 import type { ResultTable } from './result-table.ts';
 import type { Explanation } from './explanation.ts';
-import type { Result, Snapshot, SqlAsking, SqlValue, Statement } from './store.ts';
+import type { Result, Snapshot, SqlAsking, Statement } from './store.ts';
 
 /** What asks a snapshot first, and then says what to select from it. */
 export type Composition = (snapshot: Snapshot) => Promise<Statement>;
@@ -53,6 +55,7 @@ export class SqlQuery<Row extends object = Record<string, unknown>> extends Lazy
    * @throws MarqueError `OPTION_INVALID`
    */
   with(options: SqlOptions): SqlQuery<Row> {
+    checkOptionNames(options, ['signal', 'onProgress']);
     const { signal, onProgress } = options;
     if (signal !== undefined && !(signal instanceof AbortSignal))
       throw new MarqueError('OPTION_INVALID', `signal is ${show(signal)}: give an AbortSignal`);
@@ -63,8 +66,10 @@ export class SqlQuery<Row extends object = Record<string, unknown>> extends Lazy
 
   /** Row by row; each is made when it is asked for. The result itself is in memory by then, as columns. */
   override async *[Symbol.asyncIterator](): AsyncGenerator<Row, void, undefined> {
+    const pace = new Pace();
     for (const row of rowsOf(await this.#columns())) {
       yield row as Row;
+      if (pace.isDue) await pace.rest();
       this.#asking.signal?.throwIfAborted();
     }
   }
@@ -75,17 +80,34 @@ export class SqlQuery<Row extends object = Record<string, unknown>> extends Lazy
    */
   async result(): Promise<Result> {
     const { columns, rowCount } = await this.#columns();
-    return { columns: columns.map(({ name, type }) => ({ name, type })), values: columns.map(valuesOf), rowCount };
+    const values: unknown[][] = [];
+    const pace = new Pace();
+    for (const column of columns) {
+      const all: unknown[] = [];
+      for (const value of eachOf(column)) {
+        all.push(value);
+        if (!pace.isDue) continue;
+        await pace.rest();
+        this.#asking.signal?.throwIfAborted();
+      }
+      values.push(all);
+    }
+    return { columns: columns.map(({ name, type }) => ({ name, type })), values, rowCount };
   }
 
   /**
-   * The result as an Arrow table, without a copy. Dates and timestamps become milliseconds, integers of up to 32 bits `Int32`, larger ones
-   * `Int64`, DECIMAL `Float64`; texts of which at least half repeat another are dictionaries. The types are of the whole table.
+   * The result as an Arrow table, without a copy. Its types follow from DuckDB's, whatever the rows: dates and timestamps become milliseconds,
+   * integers of up to 32 bits `Int32`, larger ones `Int64` (`Uint64` if unsigned), DECIMAL `Float64`; TIME, INTERVAL, UUID and BIT are texts, lists,
+   * structs and maps what Arrow has for them, a UNION a struct of its members. VARCHAR is a dictionary where at least half of its texts repeat another.
+   * @throws MarqueError `SQL_INVALID` also where a HUGEINT, such as a sum, needs more than 64 bits
    */
   async toArrow(): Promise<ResultTable> {
     const result = await this.#columns();
     const { tableOf } = await import('./arrow-table.ts');
-    return tableOf(result);
+    const table = tableOf(result);
+    await new Pace().rest();
+    this.#asking.signal?.throwIfAborted();
+    return table;
   }
 
   /** How it is answered: what runs, and which part of the store it reads. Nothing of it is run. */
@@ -119,25 +141,6 @@ export class SqlQuery<Row extends object = Record<string, unknown>> extends Lazy
       await snapshot.release();
     }
   }
-}
-
-/** The parts of a tagged template as a statement: every value is bound, none becomes part of the text. */
-export function statementOf(strings: TemplateStringsArray, values: readonly unknown[]): Statement {
-  if (!Array.isArray(strings) || !('raw' in strings)) {
-    throw new MarqueError('SQL_INVALID', `sql is a template tag: write sql\`SELECT …\`, not sql(${show(strings)})`);
-  }
-  values.forEach(checkSqlValue);
-  const text = strings.reduce((sql, part, index) => `${sql}$${index}${part}`);
-  return { text, values: values as readonly SqlValue[] };
-}
-
-function checkSqlValue(value: unknown, index: number): void {
-  const plain = value === null || ['string', 'number', 'bigint', 'boolean'].includes(typeof value);
-  if (plain || value instanceof Date || value instanceof Uint8Array || Array.isArray(value)) return;
-  throw new MarqueError(
-    'SQL_INVALID',
-    `value ${index + 1} of the query is ${show(value)}: bind texts, numbers, dates, bytes or lists`,
-  );
 }
 
 function distinct(names: readonly string[]): readonly string[] {

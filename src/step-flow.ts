@@ -78,10 +78,13 @@ export class StepFlow<C extends object = object> extends Handle<C> {
     return this.#attempt.reference ?? undefined;
   }
 
-  /** This step's own scope, to be handed to the steps it pushes: `push(next, {}, { scope: flow.scope })`. */
+  /**
+   * This step's own scope, to be handed to the steps it pushes: `push(next, {}, { scope: flow.scope })`. They recall what this step has
+   * kept; for what its own reference kept, hand that on instead: `{ scope: flow.reference }`.
+   */
   get scope(): Reference {
     const attempt = this.#attempt;
-    return { sid: attempt.sid, id: attempt.id, recall: (name) => attempt.recall(name) };
+    return { sid: attempt.sid, id: attempt.id, recall: (name) => attempt.recallOwn(name) };
   }
 
   /** Sets context values for this step and whatever it pushes; its siblings never see them. Returns this handle, with their types. */
@@ -104,7 +107,7 @@ export class StepFlow<C extends object = object> extends Handle<C> {
     this.#live('keep').keep(name, value, options.overwrite === true);
   }
 
-  /** What this step kept under a name, else what its reference scope did. Throws `ARTIFACT_UNKNOWN`. */
+  /** What this step kept under a name, else what its reference scope kept, and no further. Throws `ARTIFACT_UNKNOWN`. */
   recall<T = unknown>(name: string): T {
     return this.#live('recall').recall<T>(name);
   }

@@ -1,6 +1,7 @@
 import type { RecordBatch } from 'apache-arrow';
 import type { ColumnarResult } from './column.ts';
 import type { Explanation } from './explanation.ts';
+import type { Within } from './extent.ts';
 import type { TypedColumn } from './portable.ts';
 import type { Mark } from './recorder.ts';
 import type { TableName } from './schema.ts';
@@ -116,12 +117,16 @@ export type SqlValue =
   | Uint8Array
   | readonly (string | null)[]
   | readonly (number | null)[]
-  | readonly (bigint | null)[];
+  | readonly (bigint | null)[]
+  | readonly (boolean | null)[]
+  | readonly (Date | null)[];
 
 /** SQL text with the values it binds, in order. */
 export interface Statement {
   readonly text: string;
   readonly values: readonly SqlValue[];
+  /** For a statement of ours that is about some scopes only, where the text does not tell: other rows need not be read. */
+  readonly within?: Within;
 }
 
 /**
@@ -144,6 +149,23 @@ export interface Asking {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** How what is found is given page by page. */
+export interface PageAsking extends Asking {
+  /** Whether nobody will stop half way: the pages are then large from the first on. */
+  readonly wantsAll?: boolean;
+}
+
+/** How scopes are read. */
+export interface ReadAsking extends Asking {
+  /** All of them by default. */
+  readonly artifacts?: ArtifactChoice;
+  /**
+   * About how many bytes of artifacts are read at most, where a storage has to fetch them: then it gives only as many of the first scopes,
+   * and at least one. No limit by default.
+   */
+  readonly bytes?: number;
+}
+
 /** How a SELECT of a user is answered. */
 export interface SqlAsking extends Asking {
   /** Told from time to time which part of the work is done, above 0 and up to 1, as far as DuckDB knows. Where it throws, the query rejects with that. */
@@ -156,19 +178,25 @@ export interface Snapshot {
   find(search: Search, asking?: Asking): Promise<readonly number[]>;
 
   /** The same in pages of some hundred to some hundred thousand, each found when it is asked for. None is empty. */
-  pages(search: Search, asking?: Asking): AsyncGenerator<readonly number[], void, undefined>;
+  pages(search: Search, asking?: PageAsking): AsyncGenerator<readonly number[], void, undefined>;
 
   /** How many they are. */
   count(search: Search, asking?: Asking): Promise<number>;
 
-  /** The scopes with these sids, in this order; sids that are not there are left out. All artifacts are fetched by default. */
-  read(sids: readonly number[], asking?: Asking & { readonly artifacts?: ArtifactChoice }): Promise<readonly ScopeRecord[]>;
+  /** The scopes with these sids, in this order; sids that are not there are left out. */
+  read(sids: readonly number[], asking?: ReadAsking): Promise<readonly ScopeRecord[]>;
 
   /** `flow.step.run.path` of these scopes, in this order. */
   ids(sids: readonly number[], asking?: Asking): Promise<readonly string[]>;
 
   /** The slugs of all runs, also of those without any scope, and without those that were deleted. */
   slugs(): Promise<readonly string[]>;
+
+  /**
+   * The highest number of a run that may have scopes within, as far as is known at once: -1 where there is none, null where nobody knows.
+   * There may be later runs without scopes.
+   */
+  newestRun(within: Within): number | null;
 
   /** How a search, or a SELECT over the views, would be answered. Nothing of it is run. */
   explain(what: Search | Statement): Promise<Explanation>;

@@ -12,7 +12,7 @@ export class StringVector {
   /** Four for each row: the first is its length; where that is at most 12, the other three are its bytes, then zeros. */
   readonly words: Uint32Array;
   readonly #sources: Buffer[];
-  readonly #sourceOf: Uint16Array;
+  readonly #sourceOf: Uint32Array;
   readonly #startOf: Int32Array;
 
   /** @param isValid what is not is empty, and its pointer never followed: it may lead anywhere */
@@ -20,7 +20,7 @@ export class StringVector {
     const raw = Uint8Array.from(count === 0 ? [] : binding.vector_get_data(vector, count * 16));
     this.words = new Uint32Array(raw.buffer);
     this.#sources = [Buffer.from(raw.buffer)];
-    this.#sourceOf = new Uint16Array(count);
+    this.#sourceOf = new Uint32Array(count);
     this.#startOf = new Int32Array(count);
     const long: number[] = [];
     for (let row = 0; row < count; row++) {

@@ -4,7 +4,7 @@ import type { ColumnPart, Texts } from './column.ts';
 import type { Collected, Collector } from './column-collector.ts';
 import { StringVector } from './string-vector.ts';
 import { TextDictionary } from './text-dictionary.ts';
-import { validityOf } from './vector.ts';
+import { isValidIn, type Validity, validityOf } from './vector.ts';
 
 /** Before as many different texts it is too early to say that they do not repeat. */
 const fewest = 4_096;
@@ -13,7 +13,7 @@ const fewest = 4_096;
 const mostBytes = 2 ** 31 - 1;
 
 /**
- * Collects texts, or BLOBs. Texts become a dictionary where at least half of them repeat an earlier one, told vector by vector as well as at the
+ * Collects texts, or BLOBs. Texts of a whole column, not those within lists and structs, become a dictionary where at least half of them repeat an earlier one, told vector by vector as well as at the
  * end: a column whose first 4,096 and more are mostly different is none, whatever follows.
  */
 export class TextCollector implements Collector {
@@ -29,14 +29,14 @@ export class TextCollector implements Collector {
   #rows = 0;
   #valid = 0;
 
-  constructor(isText: boolean) {
+  constructor(isText: boolean, isNested: boolean) {
     this.#isText = isText;
-    this.#dictionary = isText ? new TextDictionary() : null;
+    this.#dictionary = isText && !isNested ? new TextDictionary() : null;
   }
 
-  add(vector: Vector, _type: DuckDBType, count: number): void {
-    const bits = validityOf(vector, count);
-    const isValid = (row: number): boolean => bits === null || (((bits[row >> 3] as number) >> (row & 7)) & 1) === 1;
+  add(vector: Vector, _type: DuckDBType, count: number, parent: Validity): void {
+    const bits = validityOf(vector, count, parent);
+    const isValid = isValidIn(bits);
     const strings = new StringVector(vector, count, isValid);
     this.#validity.append(bits, count);
     this.#rows += count;
@@ -67,9 +67,9 @@ export class TextCollector implements Collector {
   end(): Collected {
     const dictionary = this.#dictionary;
     if (dictionary !== null && (dictionary.count === 0 || dictionary.count * 2 > this.#valid)) this.#giveUp(dictionary);
-    if (this.#dictionary === null) return { kind: this.#isText ? 'text' : 'bytes', parts: this.#parts, texts: null };
+    if (this.#dictionary === null) return { kind: this.#isText ? 'text' : 'bytes', parts: this.#parts, texts: null, children: [] };
     for (const { values, validity } of this.#parts) if (validity !== null) firstUnderNulls(values as Int32Array);
-    return { kind: 'dictionary', parts: this.#parts, texts: this.#dictionary.texts() };
+    return { kind: 'dictionary', parts: this.#parts, texts: this.#dictionary.texts(), children: [] };
   }
 
   /** False where the texts do not repeat, and nothing has been added. */

@@ -1,5 +1,5 @@
 import { type DuckDBType, DuckDBTypeId, type Vector } from './binding.ts';
-import { bytesOf, readVector } from './vector.ts';
+import { bytesOf, itemsOf } from './vector.ts';
 
 /** What one of a type's units is, and how many of them are a millisecond. */
 const units: Partial<Record<DuckDBTypeId, { readonly milliseconds: number } | { readonly perMillisecond: number }>> = {
@@ -35,7 +35,7 @@ export function millisecondsOf(
     // Not a bigint each, which would take five times as long: the two halves of it.
     const value = isDate ? (words[row] as number) : (words[row * 2 + 1] as number) * 2 ** 32 + (halves[row * 2] as number);
     const milliseconds = inMilliseconds(value, unit, () => new BigInt64Array(buffer)[row] as bigint);
-    if (!(Math.abs(milliseconds) <= furthest)) readVector(vector, type, count, null); // throws, and names the value
+    if (!(Math.abs(milliseconds) <= furthest)) itemsOf(vector, type, count)(row); // throws, and names the value
     const high = Math.floor(milliseconds / 2 ** 32);
     target[row * 2] = milliseconds - high * 2 ** 32;
     target[row * 2 + 1] = high;

@@ -1,10 +1,11 @@
-import { type AnalysisOptions, checkAnalysis, checkNames } from './analytics.ts';
+import { type AnalysisOptions, checkAnalysis, checkNames, partOf } from './analytics.ts';
 import { MarqueError, show } from './error.ts';
 import { quoteName } from './quote.ts';
 import { findRuns, type RunName } from './run-names.ts';
 import { runsBetween } from './extent.ts';
 import type { Composition } from './sql-query.ts';
-import type { Snapshot, SqlValue, Statement, Status } from './store.ts';
+import { checkCount, type Chosen, type Column, findParams, findTags } from './wide-columns.ts';
+import type { SqlValue, Statement, Status } from './store.ts';
 
 export interface WideOptions extends AnalysisOptions {
   /** Which tags become columns; by default every one that has a number somewhere among these scopes, at most 256. */
@@ -31,23 +32,14 @@ export type WideRow = {
 
 const fixed = ['id', 'sid', 'flow', 'run', 'step', 'status', 'started_at', 'duration_ms'];
 
-/** Of each kind. A table of more is of no use to people, and readers of Parquet and Arrow slow down. */
-const mostColumns = 256;
-
 const statuses: readonly Status[] = ['ok', 'error', 'retried', 'skipped'];
-
-interface Column {
-  /** Of the tag or parameter. */
-  readonly source: string;
-  readonly type: 'DOUBLE' | 'BOOLEAN' | 'VARCHAR';
-}
 
 /**
  * A table with one row a scope. DuckDB's PIVOT wants to know its columns: those are asked for first, from the same snapshot, with the types
  * that the data have. Throws at the call what is wrong with the options.
  */
 export function wide(options: WideOptions): Composition {
-  const { flow, step, runs } = checkAnalysis(options);
+  const { flow, step, runs } = checkAnalysis(options, ['tags', 'params', 'status']);
   const [tags, params] = [checkColumns('tags', options.tags), checkColumns('params', options.params)];
   const status = checkStatus(options.status);
   return async (snapshot) => {
@@ -55,12 +47,6 @@ export function wide(options: WideOptions): Composition {
     const [paramColumns, tagColumns] = [await findParams(snapshot, chosen, params), await findTags(snapshot, chosen, tags)];
     return tableOf(chosen, paramColumns, tagColumns);
   };
-}
-
-/** A part of a statement: its text, with values bound from `$1` on. */
-interface Chosen extends Statement {
-  /** A condition that a child row of one of the scopes meets, cheaper to see than whose it is. */
-  readonly near: (alias: string) => string;
 }
 
 interface Choice {
@@ -99,74 +85,11 @@ function scopesOf({ flow, step, status, runs }: Choice): Chosen {
     }
   }
   const near = (alias: string): string => conditions.map((condition) => condition(alias)).join(' AND ') || 'true';
-  const text = `SELECT s.* FROM scopes AS s WHERE ${near('s')} AND s.status IN (SELECT unnest(${bind([...status])}::VARCHAR[]))`;
-  return { text, values, near };
-}
-
-/** The last number of a tag is a DOUBLE; of a tag that never has one, a BOOLEAN says whether the scope has it. */
-async function findTags(snapshot: Snapshot, chosen: Chosen, asked: readonly string[] | null): Promise<readonly Column[]> {
-  if (asked?.length === 0) return [];
-  const among = asked === null ? 't.value IS NOT NULL' : `t.content IN (SELECT unnest($${chosen.values.length + 1}::VARCHAR[]))`;
-  const { values } = await snapshot.select({
-    text: `WITH chosen AS (${chosen.text})
-      SELECT t.content, bool_or(t.value IS NOT NULL)
-      FROM tags AS t
-      SEMI JOIN chosen AS c ON c.sid = t.sid
-      WHERE ${chosen.near('t')} AND ${among}
-      GROUP BY t.content
-      ORDER BY t.content
-      LIMIT ${mostColumns + 1}`,
-    values: [...chosen.values, ...(asked === null ? [] : [asked])],
-  });
-  const [contents = [], numeric = []] = values as [string[]?, boolean[]?];
-  const found = new Map(contents.map((content, row) => [content, numeric[row] === true]));
-  checkCount('tags', 'tags with numbers', contents);
-  return (asked ?? contents).map((source) => ({ source, type: found.get(source) === true ? 'DOUBLE' : 'BOOLEAN' }));
-}
-
-/** A parameter that is a number wherever it is there and not null is a DOUBLE, likewise BOOLEAN; else it is text. */
-async function findParams(snapshot: Snapshot, chosen: Chosen, asked: readonly string[] | null): Promise<readonly Column[]> {
-  if (asked?.length === 0) return [];
-  const { values } = await snapshot.select({
-    text: `WITH
-      chosen AS (${chosen.text}),
-      names AS (
-        SELECT d.params, unnest(json_keys(d.params)) AS name
-        FROM (SELECT DISTINCT c.params FROM chosen AS c WHERE c.params IS NOT NULL) AS d
-      ),
-      members AS (
-        SELECT n.name, json_extract(n.params, '/' || replace(replace(n.name, '~', '~0'), '/', '~1')) AS value
-        FROM names AS n
-        ${asked === null ? '' : `WHERE n.name IN (SELECT unnest($${chosen.values.length + 1}::VARCHAR[]))`}
-      ),
-      kinds AS (
-        SELECT
-          m.name,
-          CASE
-            WHEN json_type(m.value) IN ('BIGINT', 'UBIGINT', 'HUGEINT', 'UHUGEINT', 'DOUBLE') THEN 'number'
-            WHEN CAST(m.value AS VARCHAR) IN ('"NaN"', '"Infinity"', '"-Infinity"') THEN 'no finite number'
-            WHEN json_type(m.value) = 'BOOLEAN' THEN 'boolean'
-            WHEN json_type(m.value) <> 'NULL' THEN 'other'
-          END AS kind
-        FROM members AS m
-      )
-      SELECT
-        k.name,
-        CASE
-          WHEN bool_and(k.kind = 'boolean') THEN 'BOOLEAN'
-          WHEN bool_or(k.kind = 'number') AND bool_and(k.kind IN ('number', 'no finite number')) THEN 'DOUBLE'
-          ELSE 'VARCHAR'
-        END
-      FROM kinds AS k
-      GROUP BY k.name
-      ORDER BY k.name
-      LIMIT ${mostColumns + 1}`,
-    values: [...chosen.values, ...(asked === null ? [] : [asked])],
-  });
-  const [names = [], types = []] = values as [string[]?, Column['type'][]?];
-  const found = new Map(names.map((name, row) => [name, types[row] as Column['type']]));
-  checkCount('params', 'parameters', names);
-  return (asked ?? names).map((source) => ({ source, type: found.get(source) ?? 'VARCHAR' }));
+  const nearValues = [...values];
+  const columns = [...fixed, 'params'].map((name) => `s.${name}`).join(', ');
+  const isAsked = `s.status IN (SELECT unnest(${bind([...status])}::VARCHAR[]))`;
+  const text = `SELECT ${columns} FROM scopes AS s WHERE ${near('s')} AND ${isAsked}`;
+  return { text, values, near, nearValues, within: partOf(flow, step, runs) };
 }
 
 /** Texts of parameters that occur often are taken apart once; of the tags only the last number of each series is looked at further. */
@@ -175,7 +98,7 @@ function tableOf(chosen: Chosen, params: readonly Column[], tags: readonly Colum
   const bind = (value: SqlValue): string => `$${values.push(value)}`;
   const names = distinctNames([...params.map(({ source }) => `param_${source}`), ...tags.map(({ source }) => `tag_${source}`)]);
   const [paramNames, tagNames] = [names.slice(0, params.length), names.slice(params.length)];
-  const ctes = [`chosen AS (${chosen.text})`];
+  const ctes = [`chosen AS MATERIALIZED (${chosen.text})`];
   const joins: string[] = [];
   if (params.length > 0) {
     const members = params.map(({ source, type }, index) => {
@@ -196,7 +119,7 @@ function tableOf(chosen: Chosen, params: readonly Column[], tags: readonly Colum
     });
     ctes.push(
       `last_values AS (SELECT t.sid, t.content, arg_max(t.value, t.seq) FILTER (t.value IS NOT NULL) AS value
-        FROM tags AS t
+        FROM raw.tags AS t
         WHERE ${chosen.near('t')} AND t.content IN (SELECT unnest(${all}::VARCHAR[]))
         GROUP BY t.sid, t.content)`,
       `cells AS (SELECT l.sid, ${cells.join(', ')} FROM last_values AS l GROUP BY l.sid)`,
@@ -212,7 +135,7 @@ function tableOf(chosen: Chosen, params: readonly Column[], tags: readonly Colum
     }),
   ];
   const text = `WITH ${ctes.join(',\n')}\nSELECT ${columns.join(', ')}\nFROM chosen AS c\n${joins.join('\n')}\nORDER BY c.sid`;
-  return { text, values };
+  return { text, values, within: chosen.within };
 }
 
 /**
@@ -239,14 +162,6 @@ function checkColumns(option: 'tags' | 'params', names: readonly string[] | unde
   if (names === undefined) return null;
   checkCount(option, `names in ${option}`, checkNames(option, names));
   return names;
-}
-
-function checkCount(option: string, what: string, found: readonly string[]): void {
-  if (found.length <= mostColumns) return;
-  throw new MarqueError(
-    'OPTION_INVALID',
-    `there are more than ${mostColumns} ${what}, such as ${show(found)}: choose some with ${option}: ['…'], or fewer scopes`,
-  );
 }
 
 function checkStatus(status: Status | readonly Status[] = statuses.filter((one) => one !== 'retried')): readonly Status[] {

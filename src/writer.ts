@@ -1,4 +1,5 @@
 import type { RecordBatch } from 'apache-arrow';
+import type { TableColumns } from './batch.ts';
 import { MarqueError, messageOf } from './error.ts';
 import type { FlushPolicy } from './flush-policy.ts';
 import { type Mark, Recorder, rowsIn } from './recorder.ts';
@@ -31,6 +32,14 @@ interface Sealed {
   batch: Promise<Batch> | null;
 }
 
+/** Some of the rows of the buffer: those that a mark has, and the part before it has not. */
+interface Part {
+  readonly end: Mark;
+  /** How many, of all tables. */
+  readonly rows: number;
+  readonly batch: Promise<Batch>;
+}
+
 /** Sealed batches that may wait for the store before dispatch is held up. */
 const mostWaiting = 2;
 /** Sealed batches that may be in memory: more come only from steps that go on recording where nobody can hold them up. */
@@ -55,6 +64,8 @@ export class Writer {
   #recorder: Recorder;
   #nextNumber = 1;
   #sealed: Sealed[] = [];
+  /** What queries were given of the buffer, from its beginning, each part much larger than the next one. */
+  #parts: Part[] = [];
   #writing: Promise<void> | null = null;
   #shared: Promise<void> | null = null;
   #timer: NodeJS.Timeout | null = null;
@@ -114,17 +125,16 @@ export class Writer {
     this.#flushInBackground(this.sharedFlush());
   }
 
-  /** The rows that the store may not have yet, as they are at the moment of the call. */
+  /** The rows that the store may not have yet, as they are at the moment of the call. The latest batch may come in parts, under one id. */
   async unflushed(): Promise<readonly Batch[]> {
-    const open = this.#recorder.mark();
-    const number = this.#nextNumber;
+    const open = this.#openParts();
     const sealed = this.#sealed.map((one) =>
       this.#built(one).catch((error: unknown) => {
         if (this.#sealed.includes(one)) throw error;
         return null; // it was parked, and has been stored meanwhile
       }),
     );
-    const batches = await Promise.all(rowsIn(open) === 0 ? sealed : [...sealed, this.#build(number, open)]);
+    const batches = await Promise.all([...sealed, ...open]);
     return batches.filter((batch) => batch !== null);
   }
 
@@ -150,6 +160,7 @@ export class Writer {
     if (rowsIn(mark) === 0) return;
     const sealed: Sealed = { number: this.#nextNumber++, rows: mark, batch: null };
     this.#recorder = new Recorder(this.#options.flow, this.claim.slug);
+    this.#parts = [];
     if (this.#sealed.length >= mostInMemory) this.#park(sealed, mark);
     this.#sealed.push(sealed);
   }
@@ -197,12 +208,36 @@ export class Writer {
     return sealed.batch;
   }
 
-  async #build(number: number, mark: Mark): Promise<Batch> {
+  /**
+   * The buffer as parts, of which only what came since the last query is built: with all of it built anew, queries of a long run would take
+   * time in its square. A part that is no larger than what follows goes into one with it, so there are few, and each row is built a few times.
+   */
+  #openParts(): readonly Promise<Batch>[] {
+    const end = this.#recorder.mark();
+    let rows = rowsIn(end) - this.#parts.reduce((sum, part) => sum + part.rows, 0);
+    if (rows > 0) {
+      for (let last = this.#parts.at(-1); last !== undefined && last.rows <= rows; last = this.#parts.at(-1)) {
+        rows += last.rows;
+        this.#parts.pop();
+      }
+      const batch = this.#build(this.#nextNumber, end, this.#parts.at(-1)?.end);
+      const part: Part = { end, rows, batch };
+      this.#parts.push(part);
+      batch.catch(() => {
+        const index = this.#parts.indexOf(part);
+        if (index !== -1) this.#parts.length = index; // tried again by the next query
+      });
+    }
+    return this.#parts.map(({ batch }) => batch);
+  }
+
+  /** The rows that a mark has, or those of them that one before has not. */
+  async #build(number: number, mark: Mark, before?: Mark): Promise<Batch> {
     const { recordBatch } = await import('./batch.ts');
     const tables: Partial<Record<TableName, RecordBatch>> = {};
-    for (const [table, columns] of Object.entries(mark.tables)) {
-      const rows = mark.rows[table as TableName] ?? 0;
-      if (rows > 0) tables[table as TableName] = recordBatch(table as TableName, columns, rows);
+    for (const [table, columns] of Object.entries(mark.tables) as [TableName, TableColumns][]) {
+      const [first, end] = [before?.rows[table] ?? 0, mark.rows[table] ?? 0];
+      if (end > first) tables[table] = recordBatch(table, columns, end, first);
     }
     return { id: { writer: this.#id, number }, tables };
   }

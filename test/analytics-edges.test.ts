@@ -61,6 +61,33 @@ describe('best', () => {
     ]);
   });
 
+  // How DuckDB divides the work decides what is rounded: of these means without care hundreds are not the constant, one time in two.
+  test('has means that are within the values, whatever rounding does', async () => {
+    const constants = Array.from({ length: 999 }, (_, index) => (index + 1) / 1000);
+    const scopes = constants.map((constant): MadeUp => ({ params: { constant }, series: [constant] }));
+    await using storage = await storageOf(Array.from({ length: 10 }, () => scopes).flat());
+    for (let time = 0; time < 8; time++) {
+      const ranked = await storage.best('loss', { order: 'lowest' });
+      expect(ranked.map(({ params }) => JSON.parse(params) as object)).toEqual(constants.map((constant) => ({ constant })));
+      const apart = ranked.filter(
+        ({ mean: m, sd, ci_low: low, ci_high: high, lowest }) => sd !== 0 || [m, low, high].some((x) => x !== lowest),
+      );
+      expect(apart).toEqual([]);
+    }
+  });
+
+  test('knows no deviation where its square is too small for a DOUBLE', async () => {
+    await using storage = await storageOf([{ series: [1e-170] }, { series: [3e-170] }]);
+    const [row] = await storage.best('loss', { order: 'lowest' });
+    expect(row).toMatchObject({ n: 2, sd: null, ci_low: null, ci_high: null, lowest: 1e-170, highest: 3e-170 });
+    expect((row?.mean as number) / 2e-170).toBeCloseTo(1, 12);
+  });
+
+  test('counts a scope that was skipped among those without a value', async () => {
+    await using storage = await storageOf([{ series: [1] }, { status: 'skipped' }]);
+    expect(await storage.best('loss', { order: 'lowest' })).toMatchObject([{ n: 1, n_missing: 1 }]);
+  });
+
   test('leaves out and counts what no mean survives', async () => {
     const lost = [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 1e200, -1e308, null];
     await using storage = await storageOf([{ series: [1] }, {}, ...lost.map((value) => ({ series: [value] }))]);
@@ -102,11 +129,27 @@ describe('compare', () => {
     ['different, and nothing varies', [2, 2], [3, 3], 0, false],
     ['one value in one of them', [2], [3, 4], null, null],
     ['equal means', [1, 3], [0, 4], 1, true],
+    ['different, by less than a DOUBLE holds squared', [1e-170, 2e-170], [3e-170, 4e-170], null, null],
+    ['one that varies by less than that, one that does not', [1e-170, 2e-170], [1, 1], null, null],
   ])('tells noise where runs are %s', async (_case, first, second, p, isNoise) => {
     await using storage = await storageOf(of(first), of(second));
     const [row] = await storage.compare(['a', 'b']).metrics;
     expect(row?.p_value).toEqual(p === null ? null : expect.closeTo(p, 9));
     expect(row?.is_noise).toBe(isNoise);
+  });
+
+  test('does not take runs for different that have the same constants, but not as often', async () => {
+    const tags = Array.from({ length: 999 }, (_, index) => [`m${index}`, (index + 1) / 1000] as const);
+    const times = (count: number): MadeUp[] => Array.from({ length: count }, () => ({ tags }));
+    await using storage = await storageOf(times(10), times(100));
+    for (let time = 0; time < 4; time++) {
+      const metrics = await storage.compare(['a', 'b']).metrics;
+      expect(metrics.length).toBe(999);
+      const moved = metrics.filter(
+        ({ sd, baseline_sd: base, difference, p_value: p }) => sd !== 0 || base !== 0 || difference !== 0 || p !== 1,
+      );
+      expect(moved).toEqual([]);
+    }
   });
 
   test('has probabilities that are exact to 8 digits, whatever the sizes and variances', async () => {
@@ -182,6 +225,15 @@ describe('importance', () => {
     ]);
   });
 
+  test('explains nothing of a value that is always the same, of which the mean is not exact', async () => {
+    await using storage = await storageOf(
+      Array.from({ length: 70 }, (_, index) => ({ params: { x: index % 3, kind: `k${index % 7}` }, series: [0.1] })),
+    );
+    for (const row of await storage.importance('loss')) {
+      expect(row).toMatchObject({ n: 70, variance_explained: null, variance_explained_adjusted: null, importance: null });
+    }
+  });
+
   test('does not take a parameter for important that has another value for each scope', async () => {
     await using storage = await storageOf(
       [5, 1, 4, 1, 5, 9].map((value, index) => ({ params: { id: `scope ${index}`, half: index < 3 }, series: [value] })),
@@ -219,6 +271,9 @@ describe('errorGroups', () => {
     ['commit da39a3ee5e6b4b0d is not decade', 'commit <hex> is not decade'],
     ['loss -1.5e-7 after 1,000 steps of run2', 'loss <n> after <n> steps of run<n>'],
     ['first line 1\nsecond line', 'first line <n>'],
+    ['first line 1\r\nsecond line', 'first line <n>'],
+    ['\n \t first line 1 \nsecond line', 'first line <n>'],
+    [' \r\n', ''],
     ['', ''],
   ])('takes %j for %j', async (error, kind) => {
     await using storage = await storageOf([{ status: 'error', error }]);
@@ -248,6 +303,53 @@ test('retries tells a position that was to be tried again from one that failed',
   expect(await storage.retries()).toMatchObject([
     { n: 3, attempts: 4, retried: 1, recovered: 0, failed: 1, unfinished: 1, attempt_failure_rate: 0.75, recovery_rate: 0 },
   ]);
+});
+
+test('durations and coverage leave out what was skipped', async () => {
+  await using storage = await storageOf([
+    { params: { lr: 1 }, durationMs: 10 },
+    { params: { lr: 1 }, status: 'skipped', durationMs: 90 },
+    { params: { lr: 2 }, status: 'skipped' },
+    { step: 'plot', params: { lr: 1 }, status: 'skipped' },
+  ]);
+  expect(await storage.durations()).toMatchObject([{ step: 'train', n: 1, total_ms: 10, max_ms: 10, n_retried: 0 }]);
+  expect(await storage.coverage({ lr: [1, 2] })).toEqual([
+    { params: '{"lr":1}', status: 'present', n_ok: 1, n_failed: 0 },
+    { params: '{"lr":2}', status: 'missing', n_ok: 0, n_failed: 0 },
+  ]);
+  expect(await storage.coverage({ lr: 'observed' })).toEqual([{ params: '{"lr":1}', status: 'present', n_ok: 1, n_failed: 0 }]);
+});
+
+describe('coverage', () => {
+  // What looks at each value for each value takes longer than a test may.
+  test('takes long lists of values, in their order', async () => {
+    await using storage = await storageOf([{ params: { x: 7 } }, { params: { x: 'x8' } }]);
+    const x = Array.from({ length: 60_000 }, (_, index) => {
+      const place = (index * 7919) % 60_000;
+      return place % 2 === 0 ? `x${place}` : place;
+    });
+    const covered = await storage.coverage({ x });
+    expect(covered.map(({ params }) => params)).toEqual(x.map((value) => JSON.stringify({ x: value })));
+    const present = covered.filter(({ status }) => status === 'present');
+    expect(present.map(({ params }) => params).toSorted()).toEqual(['{"x":"x8"}', '{"x":7}']);
+    expect(() => storage.coverage({ x: Array.from({ length: 200_000 }, (_, index) => index) })).not.toThrow();
+  });
+
+  test('counts observed values among the points of which there may be a million', async () => {
+    const scopes = Array.from({ length: 101 }, (_, index) => ({ params: { a: index, 'b/~': `b${index}`, c: [index] } }));
+    await using storage = await storageOf(scopes, scopes.slice(0, 3));
+    const given = Array.from({ length: 101 }, (_, index) => index);
+    const refused = { code: 'OPTION_INVALID', message: expect.stringContaining('1030301 points') as string };
+    for (const grid of [
+      { a: 'observed', 'b/~': 'observed', c: 'observed' },
+      { a: 'observed', 'b/~': given, c: 'observed' },
+    ] as const) {
+      await expect(Promise.resolve(storage.coverage(grid))).rejects.toMatchObject(refused);
+    }
+    const few = await storage.coverage({ a: 'observed', 'b/~': 'observed', c: 'observed' }, { runs: 'b' });
+    expect(few.length).toBe(27);
+    expect(await storage.coverage({ a: 'observed', other: 'observed' })).toEqual([]);
+  });
 });
 
 test('a question sees what a running flow has not flushed yet', async () => {
@@ -287,7 +389,28 @@ describe('what cannot be meant is refused', () => {
       ask(Object.fromEntries(['a', 'b', 'c'].map((name) => [name, Array.from({ length: 101 }, (_, i) => i)]))),
       '1030301 points',
     ],
+    ['more than a million values', ask({ lr: Array.from({ length: 2_000_000 }) }), '2000000 points'],
     ['no options', choose(null), 'options is null'],
+    ['options that are a list', choose([]), 'options is []'],
+    ['no order at all', () => storage.best('loss', undefined as never), 'options is undefined: give an object'],
+    ['null for the order', () => storage.best('loss', null as never), 'options is null'],
+    ['no options of a comparison', () => storage.compare(['a', 'b'], null as never), 'options is null'],
+    ['no options of a table', () => storage.wide(null as never), 'options is null'],
+    ['a slip', choose({ setp: 'x' }), 'there is no option "setp". There are "flow", "step" and "runs".'],
+    ['a slip in best', () => storage.best('loss', { order: 'lowest', bye: [] } as never), 'Did you mean "by"?'],
+    ['a slip in wide', () => storage.wide({ tag: ['loss'] } as never), 'Did you mean "tags"?'],
+    ['a slip in a comparison', () => storage.compare(['a', 'b'], { runs: 'all' } as never), 'no option "runs"'],
+    ...(['series', 'importance', 'coverage', 'durations', 'errorGroups', 'retries'] as const).map(
+      (name): [string, () => unknown, string] => [
+        `an option that ${name} does not have`,
+        () => {
+          const options = { order: 'lowest' } as never;
+          if (name === 'series' || name === 'importance') return storage[name]('loss', options);
+          return name === 'coverage' ? storage.coverage({ lr: [1] }, options) : storage[name](options);
+        },
+        'no option "order"',
+      ],
+    ),
     ['a flow that is no name', choose({ flow: 1 }), 'flow is 1'],
     ['an empty list of runs', choose({ runs: [] }), 'runs is []'],
     ['a run twice', choose({ runs: ['a', 'a'] }), 'each run once'],

@@ -127,7 +127,10 @@ describe.each(seeds)('a random history, of seed %i', (seed) => {
     const { metrics, params } = storage.compare(['first-run', 'second-run']);
     const of = (run: string, step: string) =>
       present(scopes.filter((scope) => scope.run === run && scope.step === step && scope.status !== 'retried').map(valueOf));
-    for (const row of await metrics) {
+    const moved = await metrics;
+    const measured = ['test', 'train'].filter((step) => [...of('first-run', step), ...of('second-run', step)].length > 0);
+    expect(moved.map(({ step }) => step as string).toSorted()).toEqual(measured);
+    for (const row of moved) {
       const [own, base] = [of('second-run', row.step as string), of('first-run', row.step as string)];
       expect([row.tag, row.n, row.baseline_n]).toEqual(['loss', own.length, base.length]);
       expect([row.mean, row.sd]).toEqual([own.length === 0 ? null : near(mean(own)), near(deviation(own))]);

@@ -1,9 +1,10 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DuckDBInstance, listValue } from '@duckdb/node-api';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { readAnalysis } from '../src/analysis.ts';
 import type * as rows from '../src/analytics-rows.ts';
+import type { LineageRow } from '../src/lineage.ts';
 import { analysisSql, schemaSql, viewsSql } from '../src/sql.ts';
 import { DuckDBStore } from '../src/storage/duckdb-store.ts';
 import { JsonStore } from '../src/storage/json-store.ts';
@@ -29,6 +30,20 @@ function columns<Row>(types: Columns<Row>): Columns<Row> {
   return types;
 }
 
+const link = {
+  depth: 'INTEGER',
+  kind: 'VARCHAR',
+  name: 'VARCHAR',
+  sid: 'BIGINT',
+  id: 'VARCHAR',
+  from_sid: 'BIGINT',
+  from_id: 'VARCHAR',
+  flow: 'VARCHAR',
+  step: 'VARCHAR',
+  run: 'VARCHAR',
+  status: 'VARCHAR',
+  has_more: 'BOOLEAN',
+} as const;
 const place = { flow: 'VARCHAR', step: 'VARCHAR' } as const;
 const chosen = { ...place, runs: 'VARCHAR[]' };
 
@@ -161,7 +176,18 @@ const files = {
     { ...chosen, grid: 'VARCHAR' },
     columns<rows.CoverageRow>({ params: 'VARCHAR', status: 'VARCHAR', n_ok: 'BIGINT', n_failed: 'BIGINT' }),
   ],
+  lineage: [{ sid: 'BIGINT', depth: 'DOUBLE' }, columns<LineageRow>(link)],
+  impact: [{ sid: 'BIGINT', depth: 'DOUBLE' }, columns<LineageRow>(link)],
 } as const;
+
+test('no file of sql/analytics is left out here', () => {
+  const found = readdirSync(new URL('../sql/analytics/', import.meta.url));
+  expect(found.toSorted()).toEqual(
+    Object.keys(files)
+      .map((name) => `${name}.sql`)
+      .toSorted(),
+  );
+});
 
 describe.each(Object.entries(files))('sql/analytics/%s.sql', (name, [parameters, types]) => {
   test('has the parameters and columns that TypeScript says', async () => {
@@ -436,8 +462,9 @@ test('the files run in plain DuckDB after open.sql, with their parameters by nam
   await writeScopes(store, 'second-run', secondRun);
   const connection = await (await DuckDBInstance.create(':memory:')).connect();
   await connection.run(readFileSync(join(folder, 'open.sql'), 'utf8'));
-  const plainly = async (name: string, values: object) => {
-    const given = { flow: null, step: null, runs: null, ...values };
+  const plainly = async (name: keyof typeof files, values: object) => {
+    const none = Object.keys(files[name][0]).map((parameter) => [parameter, null] as const);
+    const given = { ...Object.fromEntries(none), ...values };
     return (await connection.runAndReadAll(analysisSql(name), given)).getRowsJson();
   };
   const both = listValue(['first-run', 'second-run']);
@@ -451,8 +478,10 @@ test('the files run in plain DuckDB after open.sql, with their parameters by nam
     coverage: await plainly('coverage', { grid: '{"lr":[1,2]}' }),
     'compare-params': await plainly('compare-params', { runs: both }),
     'compare-metrics': await plainly('compare-metrics', { runs: both }),
+    lineage: await plainly('lineage', { sid: 1n }),
+    impact: await plainly('impact', { sid: 1n }),
   } satisfies Record<keyof typeof files, unknown>;
   const best = await storage.best('loss', { order: 'lowest', by: ['lr'] });
   expect(rowsOf.best.map(([, , params, , , mean]) => [params, mean])).toEqual(best.map(({ params, mean }) => [params, mean]));
-  expect(Object.values(rowsOf).map(({ length }) => length)).toEqual([3, 2, 2, 3, 1, 1, 2, 4, 1]);
+  expect(Object.values(rowsOf).map(({ length }) => length)).toEqual([3, 2, 2, 3, 1, 1, 2, 4, 1, 0, 0]);
 });

@@ -191,6 +191,26 @@ const mistakes: Record<string, Mistake> = {
     says: ['order', '"up"'],
     make: () => newFlow().search('*', { order: 'up' as never }),
   },
+  'search options that are a number': {
+    code: 'OPTION_INVALID',
+    says: ['options is 7', 'where'],
+    make: () => newFlow().search('*', 7 as never),
+  },
+  'search options that are null': {
+    code: 'OPTION_INVALID',
+    says: ['options is null', 'where'],
+    make: () => new MemoryStorage().search('*', null as never),
+  },
+  'a search option that is misspelt': {
+    code: 'OPTION_INVALID',
+    says: ['"wher"', 'Did you mean "where"?'],
+    make: () => newFlow().search('*', { wher: () => true } as never),
+  },
+  'a search option that is nearly one': {
+    code: 'OPTION_INVALID',
+    says: ['"run"', 'Did you mean "runs"?'],
+    make: () => new MemoryStorage().search('*', { run: 'latest' } as never),
+  },
   'an async where': {
     code: 'WHERE_INVALID',
     says: ['async'],

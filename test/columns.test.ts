@@ -111,7 +111,7 @@ test('every type gives back its values over many parts, with chunks that are not
     ['if(i % 11 = 2, NULL, (i % 60000)::USMALLINT)', (i) => unless(2, i % 60_000, i), 'Int32'],
     ['if(i % 11 = 3, NULL, i::INTEGER)', (i) => unless(3, i, i), 'Int32'],
     ['if(i % 11 = 4, NULL, (i + 4000000000)::UINTEGER)', (i) => unless(4, i + 4_000_000_000, i), 'Int64'],
-    ['if(i % 11 = 5, NULL, i::UBIGINT)', (i) => unless(5, i, i), 'Int64'],
+    ['if(i % 11 = 5, NULL, i::UBIGINT)', (i) => unless(5, i, i), 'Uint64'],
     ['if(i % 11 = 6, NULL, i / 8)', (i) => unless(6, i / 8, i), 'Float64'],
     ['if(i % 11 = 7, NULL, (i / 8)::FLOAT)', (i) => unless(7, i / 8, i), 'Float64'],
     ['if(i % 11 = 8, NULL, i % 3 = 0)', (i) => unless(8, i % 3 === 0, i), 'Bool'],
@@ -160,19 +160,33 @@ test('every type gives back its values over many parts, with chunks that are not
   expect(differences).toEqual(columns.map(([sql]) => ({ sql, type: null, value: null, table: null })));
 }, 60_000);
 
-test('integers are as wide as their values need, and none is rounded', async () => {
-  const table = tableOf(
-    await query(`SELECT 18446744073709551615::UBIGINT AS u, 170141183460469231731687303715884105727::HUGEINT AS h,
-      (-9223372036854775808)::BIGINT AS b, sum(1::INTEGER) AS s, count(*) AS n`),
-  );
-  expect(table.schema.fields.map(({ type }) => String(type))).toEqual(['Uint64', 'Utf8', 'Int64', 'Int64', 'Int64']);
+test('no integer is rounded: of 128 bits, those that need more than 64 are refused in a table', async () => {
+  const result = await query(`SELECT 18446744073709551615::UBIGINT AS u, (-9223372036854775808)::HUGEINT AS h,
+      18446744073709551615::UHUGEINT AS uh, (-9223372036854775808)::BIGINT AS b, sum(1::INTEGER) AS s, count(*) AS n`);
+  const table = tableOf(result);
+  expect(table.schema.fields.map(({ type }) => String(type))).toEqual(['Uint64', 'Int64', 'Uint64', 'Int64', 'Int64', 'Int64']);
   expect(table.get(0)?.toJSON()).toEqual({
     u: 18446744073709551615n,
-    h: '170141183460469231731687303715884105727',
+    h: -9223372036854775808n,
+    uh: 18446744073709551615n,
     b: -9223372036854775808n,
     s: 1n,
     n: 1n,
   });
+  for (const [sql, value] of [
+    ['170141183460469231731687303715884105727::HUGEINT', 170141183460469231731687303715884105727n],
+    ['(-170141183460469231731687303715884105728)::HUGEINT', -170141183460469231731687303715884105728n],
+    ['9223372036854775808::HUGEINT', 9223372036854775808n],
+    ['(-9223372036854775809)::HUGEINT', -9223372036854775809n],
+    ['18446744073709551616::UHUGEINT', 18446744073709551616n],
+    ['340282366920938463463374607431768211455::UHUGEINT', 340282366920938463463374607431768211455n],
+  ] as const) {
+    const huge = await query(`SELECT ${sql} AS v UNION ALL SELECT NULL`);
+    expect([...rowsOf(huge)].map(({ v }) => v)).toEqual([value, null]);
+    expect(() => tableOf(huge)).toThrow(
+      expect.objectContaining({ code: 'SQL_INVALID', message: expect.stringContaining(`"v" has ${value}`) as string }),
+    );
+  }
 });
 
 test('what is nested keeps its nulls, and BLOBs their bytes', async () => {

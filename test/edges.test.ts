@@ -147,6 +147,30 @@ describe.each(Object.entries(storages))('%s records', (_, make) => {
     ]);
   });
 
+  test('what is recalled of a reference alone, not of the reference that this has in turn, unless that is handed on', async () => {
+    await using storage = make(temporaryFolder());
+    const unknown = expect.objectContaining({ code: 'ARTIFACT_UNKNOWN' }) as Error;
+    function grand(flow: StepFlow): void {
+      flow.keep('data', 42);
+      flow.push(step('parent', parent), {}, { scope: flow.scope });
+    }
+    function parent(flow: StepFlow): void {
+      flow.push(step('child', child), {}, { scope: flow.scope });
+      flow.push(step('heir', heir), {}, { scope: flow.reference });
+    }
+    function child(flow: StepFlow): void {
+      expect(() => flow.recall('data')).toThrow(unknown);
+      expect(() => flow.reference?.recall('data')).toThrow(unknown);
+    }
+    function heir(flow: StepFlow): void {
+      expect(flow.recall('data')).toBe(42);
+    }
+    await newFlow(storage).push(grand).execute();
+    const stored = await storage.search('*.parent.*').first();
+    expect(() => stored?.recall('data')).toThrow(unknown);
+    expect(await edgesIn(storage)).toEqual(['heir#1 recalled data of grand 0-0']);
+  });
+
   test('by attempt, those that failed included; and nothing of scopes used outside of a step or after it', async () => {
     await using storage = make(temporaryFolder());
     const kept: Scope[] = [];

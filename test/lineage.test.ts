@@ -127,7 +127,9 @@ describe.each(Object.entries(storages))('%s', (_, make) => {
       step: 'sub',
       run: flow.run,
       status: 'ok',
+      has_more: false,
     });
+    expect((await storage.lineage(id, { depth: 1 })).map(({ has_more: more }) => more)).toEqual([true, true]);
     const table = await storage.lineage(id).toArrow();
     expect([table.numRows, table.schema.fields.map((field) => field.name).join()]).toEqual([
       3,
@@ -237,6 +239,10 @@ describe.each(Object.entries(storages))('%s', (_, make) => {
       for (const depth of [-1, 1.5, Number.NaN, '1' as never, null as never]) {
         expect(() => storage[query](id, { depth })).toThrow(/depth is/);
       }
+      for (const options of [5, null, [], 'all']) {
+        expect(() => storage[query](id, options as never)).toThrow(/^options is .*: give an object with any of depth$/);
+      }
+      expect(() => storage[query](id, { dpeth: 5 } as never)).toThrow('there is no option "dpeth". Did you mean "depth"?');
       for (const choice of [undefined, null, {}, 1.5, Number.NaN, 1n]) {
         expect(() => storage[query](choice as never)).toThrow(/is no scope/);
       }
@@ -267,14 +273,16 @@ function traced(links: readonly Link[], root: number, depth: number, way: 'linea
   }
   const rows = links.flatMap((link) => {
     const [from, to] = [depths.get(link[near]), depths.get(link[far])];
-    return from === undefined || to === undefined || from >= depth ? [] : [[to, link.kind, link.name, link[far], link[near]]];
+    if (from === undefined || to === undefined || from >= depth) return [];
+    const hasMore = to === depth && links.some((next) => next[near] === link[far]);
+    return [[to, link.kind, link.name, link[far], link[near], hasMore]];
   });
   return rows.map((row) => JSON.stringify(row)).sort();
 }
 
 async function asked(storage: Storage, root: number, depth: number, way: 'lineage' | 'impact'): Promise<string[]> {
   const rows = await storage[way](root, { depth });
-  return rows.map((row) => JSON.stringify([row.depth, row.kind, row.name, row.sid, row.from_sid])).sort();
+  return rows.map((row) => JSON.stringify([row.depth, row.kind, row.name, row.sid, row.from_sid, row.has_more])).sort();
 }
 
 /** Writes scopes 1 to `count` with links between their ordinals. */
@@ -367,6 +375,25 @@ describe.each(Object.entries(stores))('%s', (_, make) => {
       { seed: 20_260_104, numRuns: isLarge ? 300 : 6 },
     );
   });
+});
+
+test('says where it ends though more follows, unless it is asked to go all the way', async () => {
+  const store = new MemoryStore();
+  const storage = storageOf(store);
+  const chain = Array.from({ length: 150 }, (_, index) => [index + 2, index + 1, 'pushed'] as const);
+  const { run } = await writeLinks(store, 'brave-otter', 151, chain);
+  for (const [way, root] of [
+    ['lineage', run.sid(151)],
+    ['impact', run.sid(1)],
+  ] as const) {
+    const cut = await storage[way](root);
+    expect(cut.length).toBe(100);
+    expect(cut.filter(({ has_more: more }) => more).map(({ depth }) => depth)).toEqual([100]);
+    for (const depth of [150, Infinity]) {
+      const whole = await storage[way](root, { depth });
+      expect([whole.length, whole.some(({ has_more: more }) => more)]).toEqual([150, false]);
+    }
+  }
 });
 
 test('of a source whose run was deleted the key remains', async () => {

@@ -258,8 +258,9 @@ beforeAll(async () => {
       const { number } = await claimRows(store, slug, flows[index % flows.length]);
       if (number !== index + 1) throw new Error(`the rows are those of run ${index + 1}, but it became run ${number}`);
     }
-    for (const batch of flushed) await store.write(batch);
-    snapshots.push([name, await store.snapshot(unflushed)]);
+    const written = name === 'JsonStore' ? flushed.slice(0, 2) : flushed; // a run in files: each search reads all of them
+    for (const batch of written) await store.write(batch);
+    snapshots.push([name, await store.snapshot([...flushed.slice(written.length), ...unflushed])]);
     afterAll(() => store.close());
   }
   return () => Promise.all(snapshots.map(([, snapshot]) => snapshot.release()));
@@ -521,25 +522,29 @@ describe('a predicate', () => {
     }
   });
 
-  test('means in every storage what it means in plain JavaScript: the same scopes in the same order', async () => {
-    const numRuns = isLarge ? 10_000 : 500; // queries, each on four storages
-    let [some, all, none] = [0, 0, 0];
-    await fc.assert(
-      fc.asyncProperty(cases(), surroundings, async (one, surrounding) => {
-        const sids = expected(surrounding, one);
-        const { glob, ...rest } = surrounding;
-        const search = searchFor({ ...rest, glob: glob === null ? null : compileGlob(glob[0]), predicate: one.predicate });
-        await expectFound(search, sids);
-        if (sids.length === 0) none++;
-        else if (sids.length === known.length) all++;
-        else some++;
-      }),
-      { seed: 20_261_122, numRuns },
-    );
-    expect({ some: some > numRuns / 4, none: none < numRuns * 0.7, all: all < numRuns / 4 }).toEqual({
-      some: true,
-      none: true,
-      all: true,
-    });
-  });
+  test(
+    'means in every storage what it means in plain JavaScript: the same scopes in the same order',
+    { timeout: isLarge ? 3_600_000 : 600_000 },
+    async () => {
+      const numRuns = isLarge ? 10_000 : 2_500; // searches, each on four storages
+      let [some, all, none] = [0, 0, 0];
+      await fc.assert(
+        fc.asyncProperty(cases(), surroundings, async (one, surrounding) => {
+          const sids = expected(surrounding, one);
+          const { glob, ...rest } = surrounding;
+          const search = searchFor({ ...rest, glob: glob === null ? null : compileGlob(glob[0]), predicate: one.predicate });
+          await expectFound(search, sids);
+          if (sids.length === 0) none++;
+          else if (sids.length === known.length) all++;
+          else some++;
+        }),
+        { seed: 20_261_122, numRuns },
+      );
+      expect({ some: some > numRuns / 4, none: none < numRuns * 0.7, all: all < numRuns / 4 }).toEqual({
+        some: true,
+        none: true,
+        all: true,
+      });
+    },
+  );
 });

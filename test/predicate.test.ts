@@ -198,6 +198,20 @@ describe('where', () => {
     ['two functions', [isLoss, tag('a').exists(), isLoss], 'WHERE_INVALID'],
     ['an async function', async () => true, 'WHERE_INVALID'],
     ['an async function in a list', [tag('a').exists(), async () => true], 'WHERE_INVALID'],
+    [
+      'a generator function',
+      function* () {
+        yield true;
+      },
+      'WHERE_INVALID',
+    ],
+    [
+      'an async generator function',
+      async function* () {
+        yield true;
+      },
+      'WHERE_INVALID',
+    ],
     ['a text', 'loss < 1', 'WHERE_INVALID'],
     ['true', true, 'WHERE_INVALID'],
     ['a list in a list', [[isLoss]], 'PREDICATE_INVALID'],

@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { DuckDBInstance } from '../src/binding.ts';
 import { Database } from '../src/duckdb.ts';
 import {
   DuckDBStorage,
@@ -12,6 +13,7 @@ import {
   type Storage,
   type StorageOptions,
 } from '../src/index.ts';
+import { readColumns } from '../src/result.ts';
 import { suiteFolder, temporaryFolder } from './folders.ts';
 import { isLarge } from './size.ts';
 
@@ -89,6 +91,52 @@ describe.each(kinds)('%s: sql', (_name, make) => {
     expect(await short).toEqual([{ one: 1 }]);
   });
 
+  test('is the text as it stands in the source, backslashes included, and gives lists of any kind of value', async () => {
+    const at = new Date(1_234);
+    const found = storage.sql`SELECT regexp_matches('12', '^\d+$') AS digits, '\unit' AS unit, '\`\${1}' AS marks, '$1' AS text, ${5} AS five,
+      ${[true, null]} AS flags, ${[at, null]} AS times, "x$1" FROM (SELECT $tag$ $1 ' $tag$ AS "x$1") -- $1`;
+    expect(await found).toEqual([
+      { digits: true, unit: '\\unit', marks: '`${1}', text: '$1', five: 5, flags: [true, null], times: [at, null], x$1: " $1 ' " },
+    ]);
+    expect(() => storage.sql`SELECT $1 AS a, ${5} AS b`).toThrow(/^\$1 stands in the text beside values/);
+  });
+
+  test('takes what stands in data for no failure of the database, whatever it says', async () => {
+    const flow = new Flow('digits', storage, { logLevel: 'silent' });
+    flow.push(async function failing(step) {
+      for (const text of ['database has been invalidated', 'FATAL Error: x', 'INTERNAL Error: x', '\nFATAL Error: x']) {
+        step.tag(text);
+        await expect(storage.sql`SELECT ${text}::INTEGER`.result()).rejects.toMatchObject({ code: 'SQL_INVALID' });
+        await expect(storage.sql`SELECT error(${text})`.result()).rejects.toMatchObject({ code: expect.any(String) as string });
+      }
+    });
+    expect(await flow.execute()).toMatchObject({ errors: 0 });
+    expect(await storage.sql`SELECT count(*) AS n FROM tags WHERE step = 'failing'`).toEqual([{ n: 4 }]);
+  });
+
+  test('lets timers fire while rows are made, so that a signal can abort then', async () => {
+    const many = storage.sql<{ i: number }>`SELECT range AS i, range::VARCHAR AS t FROM range(1000000)`;
+    const reason = new Error('enough');
+    const reading = async (read: (query: typeof many) => Promise<unknown>) => {
+      const controller = new AbortController();
+      let waiting: NodeJS.Timeout | undefined;
+      const start = () => (waiting ??= setTimeout(() => controller.abort(reason), 20));
+      const query = many.with({ signal: controller.signal });
+      const rowsOf = query[Symbol.asyncIterator].bind(query);
+      query[Symbol.asyncIterator] = async function* () {
+        for await (const row of rowsOf()) {
+          start();
+          yield row;
+        }
+      };
+      await expect(read(query)).rejects.toBe(reason);
+    };
+    await reading(async (query) => await query);
+    await reading(async (query) => {
+      for await (const { i } of query) if (i < 0) throw new Error('never');
+    });
+  });
+
   test('of a search finds the scopes in a table with the search’s order', async () => {
     const found = storage.search('digits.train.*');
     const table = await found.toArrow();
@@ -105,6 +153,7 @@ describe.each(kinds)('%s: sql', (_name, make) => {
     [`CREATE TABLE mine (i INTEGER)`, 'SELECT'],
     [`ATTACH '/tmp/marque-copied.duckdb' AS other`, 'SELECT'],
     [`PRAGMA enable_profiling`, 'SELECT'],
+    [`PIVOT tags ON content USING max(value)`, /a PIVOT has to name its values.*IN \('loss'/],
     [`FROM read_text('/etc/passwd')`, /Permission Error|reads files/],
     [`FROM '/etc/passwd.csv'`, /Permission Error|is a file/],
     ['SELECT *\nFROM scopes WHERE = 1', /syntax error[^]*LINE 2, column 19:\nFROM scopes WHERE = 1\n {18}\^/],
@@ -222,6 +271,10 @@ test('options of a query are checked where they are given', async () => {
   const invalid = expect.objectContaining({ code: 'OPTION_INVALID' });
   expect(() => query.with({ onProgress: 1 as never })).toThrow(invalid);
   expect(() => query.with({ signal: {} as never })).toThrow(invalid);
+  for (const options of [null, undefined, 1, [], { sginal: AbortSignal.abort() }])
+    expect(() => query.with(options as never)).toThrow(invalid);
+  const table = await query.toArrow();
+  for (const options of [null, { row: 1 }, { rows: -1 }]) expect(() => table.toHTML(options as never)).toThrow(invalid);
 });
 
 test('a query with other options can be exported as the one it was made from', async () => {
@@ -229,6 +282,20 @@ test('a query with other options can be exported as the one it was made from', a
   await using storage = await filled((_folder, options) => new MemoryStorage(options));
   const query = storage.sql`SELECT DISTINCT flow FROM scopes`.with({ signal: AbortSignal.timeout(60_000) });
   expect(await storage.export(join(folder, 'flows.csv'), { query })).toMatchObject({ rows: 1 });
+});
+
+test('a result is given up while it is copied, once its signal aborts', async () => {
+  const instance = await DuckDBInstance.create(':memory:');
+  const raw = await instance.connect();
+  onTestFinished(() => {
+    raw.closeSync();
+    instance.closeSync();
+  });
+  const result = await raw.run(`SELECT range AS i, 'a text of ' || range AS t FROM range(1000000)`);
+  const controller = new AbortController();
+  const reason = new Error('enough');
+  setTimeout(() => controller.abort(reason), 1);
+  await expect(readColumns(result, controller.signal)).rejects.toMatchObject({ reason });
 });
 
 describe('sqlFiles', () => {

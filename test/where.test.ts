@@ -100,6 +100,19 @@ describe('a JavaScript predicate', () => {
       /promise/,
     ],
     ['that returns something with a then', () => ({ then: () => undefined }), /promise/],
+    [
+      'that returns something with a then that fails',
+      () => ({
+        get then() {
+          throw new Error('not then');
+        },
+      }),
+      /threw on the tag "loss" with the value 0\.5: not then/,
+    ],
+    ['that returns an object', () => ({}), /returned .* for the tag "loss" with the value 0\.5: it must return true or false/],
+    ['that returns a list', () => [], /must return true or false/],
+    ['that returns a function', () => () => false, /must return true or false/],
+    ['that is a generator by another name', () => [false][Symbol.iterator](), /must return true or false/],
   ];
   test.for(faults)('%s is refused, naming the tag', async ([, where, message]) => {
     const call = () => accepted(where as () => boolean, [tag('loss', 0.5)]);

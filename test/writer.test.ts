@@ -308,3 +308,25 @@ test('a shared flush that fails is told to all who share it, and the next one tr
   await writer.sharedFlush();
   expect(store.contents).toEqual(['a']);
 });
+
+test('readers who come again and again are given each row once and in order, in few parts, of which most are those of before', async () => {
+  const writer = newWriter(new FakeStore(), { policy: { scopes: 1e6, bytes: 1e9 } });
+  const expected: string[] = [];
+  const seen = new Set<Batch>();
+  const random = [1, 1, 5, 0, 40, 1, 2, 300, 1, 1, 7, 0, 1];
+  for (let round = 0; round < 104; round++) {
+    for (let row = 0; row < (random[round % random.length] as number); row++) {
+      expected.push(`${expected.length}`);
+      writer.recorder.tag(expected.length, 'step', 0, expected.at(-1) as string, null);
+    }
+    const parts = await writer.unflushed();
+    expect(parts.flatMap(contentsOf)).toEqual(expected);
+    expect(parts.length).toBeLessThanOrEqual(1 + Math.log2(expected.length));
+    expect(new Set(parts.map(({ id }) => `${id.writer} ${id.number}`)).size).toBe(1);
+    for (const part of parts) seen.add(part);
+  }
+  const built = [...seen].reduce((sum, { tables }) => sum + (tables.tags?.numRows ?? 0), 0);
+  expect(built).toBeLessThan(expected.length * (1 + Math.log2(expected.length)));
+  await writer.flush();
+  expect(await writer.unflushed()).toEqual([]);
+});

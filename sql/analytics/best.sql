@@ -9,32 +9,36 @@
 --
 -- The value of a scope is the last number that it gave to the tag. A scope counts in n_missing, and in nothing else, where it has no
 -- such number although its step has the tag, or where the number is NaN, infinite or beyond 1e150, whose squares no DOUBLE holds.
--- Attempts that were retried are left out. sd is that of a sample, and null with the interval where n is below 2. The interval is
--- Student's, for the mean. params is a JSON object, in which null stands for a parameter that the scopes do not have.
+-- Attempts that were retried are left out. sd is that of a sample, and null with the interval where n is below 2, or where the
+-- values differ by so little that it would be below 1e-150, whose square no DOUBLE holds. The interval is Student's, for the mean.
+-- params is a JSON object, in which null stands for a parameter that the scopes do not have.
 -- Equal means are in the order of flow, step and params; groups without any value come last.
 WITH
-  tagged AS (
-    SELECT t.sid, t.flow, t.step, t.seq, t.value
-    FROM tags AS t
+  -- Of scopes that still run as well: those are not there to be joined with.
+  last_values AS (
+    SELECT t.sid, arg_max(t.value, t.seq) FILTER (t.value IS NOT NULL) AS value
+    FROM raw.tags AS t
     WHERE
       t.content = $tag::VARCHAR
       AND ($flow::VARCHAR IS NULL OR t.flow = $flow::VARCHAR)
       AND ($step::VARCHAR IS NULL OR t.step = $step::VARCHAR)
       AND ($runs::VARCHAR[] IS NULL OR t.run IN (SELECT unnest($runs::VARCHAR[])))
-  ),
-  chosen AS (
-    SELECT s.sid, s.flow, s.step, s.params
-    FROM scopes AS s
-    SEMI JOIN (SELECT DISTINCT t.flow, t.step FROM tagged AS t) AS t ON t.flow = s.flow AND t.step = s.step
-    WHERE
-      s.status <> 'retried'
-      AND ($runs::VARCHAR[] IS NULL OR s.run IN (SELECT unnest($runs::VARCHAR[])))
-  ),
-  last_values AS (
-    SELECT t.sid, arg_max(t.value, t.seq) AS value
-    FROM tagged AS t
-    WHERE t.value IS NOT NULL
     GROUP BY t.sid
+  ),
+  chosen AS MATERIALIZED (
+    SELECT
+      s.flow,
+      s.step,
+      s.params,
+      s.status,
+      v.sid IS NOT NULL AS is_tagged,
+      CASE WHEN abs(v.value) < 1e150 THEN v.value END AS value
+    FROM scopes AS s
+    LEFT JOIN last_values AS v ON v.sid = s.sid
+    WHERE
+      ($flow::VARCHAR IS NULL OR s.flow = $flow::VARCHAR)
+      AND ($step::VARCHAR IS NULL OR s.step = $step::VARCHAR)
+      AND ($runs::VARCHAR[] IS NULL OR s.run IN (SELECT unnest($runs::VARCHAR[])))
   ),
   -- Few texts of parameters stand for many scopes: each is taken apart once. A JSON pointer reaches every name.
   asked AS (
@@ -58,25 +62,24 @@ WITH
     LEFT JOIN asked AS a ON true
     GROUP BY d.params
   ),
-  measured AS (
-    SELECT c.flow, c.step, g.params, CASE WHEN abs(v.value) < 1e150 THEN v.value END AS value
-    FROM chosen AS c
-    JOIN groups AS g ON g.whole IS NOT DISTINCT FROM c.params
-    LEFT JOIN last_values AS v ON v.sid = c.sid
-  ),
   summary AS (
     SELECT
-      m.flow,
-      m.step,
-      m.params,
-      count(m.value) AS n,
-      count(*) - count(m.value) AS n_missing,
-      favg(m.value) AS mean,
-      stddev_samp(m.value) AS sd,
-      min(m.value) AS lowest,
-      max(m.value) AS highest
-    FROM measured AS m
-    GROUP BY m.flow, m.step, m.params
+      c.flow,
+      c.step,
+      g.params,
+      count(c.value) FILTER (c.status <> 'retried') AS n,
+      count(*) FILTER (c.status <> 'retried') - n AS n_missing,
+      min(c.value) FILTER (c.status <> 'retried') AS lowest,
+      max(c.value) FILTER (c.status <> 'retried') AS highest,
+      greatest(lowest, least(highest, favg(c.value) FILTER (c.status <> 'retried'))) AS mean, -- rounding may take it out of there
+      CASE
+        WHEN lowest = highest THEN CASE WHEN n > 1 THEN 0e0 END
+        WHEN stddev_samp(c.value) FILTER (c.status <> 'retried') >= 1e-150 THEN stddev_samp(c.value) FILTER (c.status <> 'retried')
+      END AS sd,
+      bool_or(c.is_tagged) AS is_tagged
+    FROM chosen AS c
+    JOIN groups AS g ON g.whole IS NOT DISTINCT FROM c.params
+    GROUP BY c.flow, c.step, g.params
   ),
   -- The 97.5 % quantiles of Student's t for 1 to 30 degrees of freedom, as in every table of it. Beyond those the expansion 26.7.5 of
   -- Abramowitz and Stegun, Handbook of Mathematical Functions (1964), which is right to 7 digits there.
@@ -94,6 +97,7 @@ WITH
   intervals AS (
     SELECT
       s.*,
+      bool_or(s.is_tagged) OVER (PARTITION BY s.flow, s.step) AS is_step_tagged,
       s.sd / sqrt(s.n) * coalesce(
         q.quantile,
         1.959963984540054e0 + 2.3722712302986e0 / (s.n - 1) + 2.8224986157396e0 / (s.n - 1) ** 2
@@ -115,4 +119,5 @@ SELECT
   i.lowest,
   i.highest
 FROM intervals AS i
+WHERE i.is_step_tagged AND i.n + i.n_missing > 0
 ORDER BY CASE WHEN $best::VARCHAR = 'lowest' THEN i.mean ELSE -i.mean END NULLS LAST, i.flow, i.step, i.params;

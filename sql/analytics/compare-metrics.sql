@@ -9,7 +9,8 @@
 -- only one of two runs has is there with n = 0 for the other. relative is the difference as a share of the baseline's mean, null
 -- where that is 0. p_value is that of Welch's test, in which the variances of both runs may differ: how likely chance alone makes a
 -- difference as large as this one or larger. is_noise says that it is 0.05 or more. Both are null where one of the runs has fewer
--- than two values; where neither of them varies, p_value is 1 for equal means and else 0. In a tag of the run itself, step is null.
+-- than two values, or has values that differ by so little that its sd, then null as well, would be below 1e-150, whose square no DOUBLE
+-- holds; where neither of them varies, p_value is 1 for equal means and else 0. In a tag of the run itself, step is null.
 -- Attempts that were retried are left out. No correction is made for comparing many metrics: of twenty that did not move, one moves.
 WITH
   asked AS (
@@ -28,7 +29,17 @@ WITH
     GROUP BY t.sid, t.run, t.step, t.content
   ),
   summary AS (
-    SELECT v.run, v.step, v.content, count(*) AS n, favg(v.value) AS mean, stddev_samp(v.value) AS sd
+    SELECT
+      v.run,
+      v.step,
+      v.content,
+      count(*) AS n,
+      -- Else rounding, which depends on how many values there are, would tell runs apart that are the same.
+      greatest(min(v.value), least(max(v.value), favg(v.value))) AS mean,
+      CASE
+        WHEN min(v.value) = max(v.value) THEN CASE WHEN count(*) > 1 THEN 0e0 END
+        WHEN stddev_samp(v.value) >= 1e-150 THEN stddev_samp(v.value)
+      END AS sd
     FROM last_values AS v
     WHERE abs(v.value) < 1e150
     GROUP BY v.run, v.step, v.content

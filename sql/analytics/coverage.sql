@@ -41,14 +41,16 @@ WITH RECURSIVE
     FROM counted AS c
     CROSS JOIN axes AS a
   ),
-  levels AS (
-    SELECT
-      a.position,
-      CAST(json_extract(a.given, '$[' || (g.place - 1) || ']') AS VARCHAR) AS level,
-      g.place
-    FROM axes AS a
-    CROSS JOIN LATERAL (SELECT unnest(range(1, CAST(json_array_length(a.given) AS BIGINT) + 1)) AS place) AS g
-    WHERE json_type(a.given) = 'ARRAY'
+  levels(position, level, place) AS (
+    SELECT g.position, CAST(g.level AS VARCHAR), g.place
+    FROM (
+      SELECT
+        a.position,
+        unnest(json_extract(a.given, '$[*]')) AS level,
+        unnest(range(1, CAST(json_array_length(a.given) AS BIGINT) + 1)) AS place
+      FROM axes AS a
+      WHERE json_type(a.given) = 'ARRAY'
+    ) AS g
     UNION ALL
     SELECT
       o.position,

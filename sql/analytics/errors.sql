@@ -4,9 +4,10 @@
 -- $step  name of the step; null: any
 -- $runs  slugs of the runs, as a list of texts; null: all
 --
--- Messages are of one kind where their first lines differ in nothing but what stands in quotes, paths, hexadecimal digits and numbers:
--- in the column kind these are '…', <path>, <hex> and <n>. Failed attempts that were retried count as well; n_retried says how many of n
--- they are. steps and runs are names with commas between them, runs the first ten. example_id is the id of the scope that failed last.
+-- Messages are of one kind where their first lines differ in nothing but what stands in quotes, paths, hexadecimal numbers (with 0x before
+-- them, of 12 digits and more, or UUIDs) and numbers: in the column kind these are '…', <path>, <hex> and <n>. The first line is the first
+-- that is not blank, without the space around it. Failed attempts that were retried count as well; n_retried says how many of n they
+-- are. steps is names with commas between them. example_id and example_message are of the scope that failed last.
 WITH
   failed AS (
     SELECT s.id, s.sid, s.step, s.run, s.status, s.started_at, coalesce(s.error_message, '') AS message
@@ -18,7 +19,10 @@ WITH
       AND ($runs::VARCHAR[] IS NULL OR s.run IN (SELECT unnest($runs::VARCHAR[])))
   ),
   unquoted AS (
-    SELECT f.*, regexp_replace(split_part(f.message, chr(10), 1), '"[^"]*"|`[^`]*`|\B''[^'']*''\B|“[^”]*”|«[^»]*»', '''…''', 'g') AS without_quotes
+    SELECT
+      f.*,
+      regexp_replace(regexp_extract(f.message, '\S(?:[^\r\n]*\S)?'), '"[^"]*"|`[^`]*`|\B''[^'']*''\B|“[^”]*”|«[^»]*»', '''…''', 'g')
+        AS without_quotes
     FROM failed AS f
   ),
   -- A path has at least two parts, or begins with a dot or ~. A web address is one.

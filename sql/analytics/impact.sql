@@ -6,7 +6,8 @@
 --
 -- kind says what sid has to do with from_sid: 'pushed' (from_sid pushed it), 'referenced' (it was pushed with from_sid as its
 -- reference), 'searched' (a search of its delivered from_sid), 'recalled' (it recalled the artifact called name of from_sid). depth
--- is how many steps sid is away from $sid by the shortest way; 0 is $sid itself, where a circle leads back to it.
+-- is how many steps sid is away from $sid by the shortest way; 0 is $sid itself, where a circle leads back to it. has_more says that
+-- what sid went into is left out, since it would be more than $depth steps away: where it is true of no row, this is all there is.
 WITH RECURSIVE
   links AS MATERIALIZED (
     SELECT s.sid, s.parent_sid AS source, 'pushed' AS kind, NULL::VARCHAR AS name
@@ -39,7 +40,8 @@ SELECT
   s.id,
   l.source AS from_sid,
   f.id AS from_id,
-  s.flow, s.step, s.run, s.status
+  s.flow, s.step, s.run, s.status,
+  met.depth >= coalesce($depth::DOUBLE, 'infinity'::DOUBLE) AND l.sid IN (SELECT h.source FROM hops AS h) AS has_more
 FROM links AS l
 JOIN reached AS r ON r.sid = l.source AND r.depth < coalesce($depth::DOUBLE, 'infinity'::DOUBLE)
 JOIN reached AS met ON met.sid = l.sid

@@ -7,7 +7,8 @@
 -- kind says what from_sid has to do with sid: 'pushed' (sid pushed it), 'referenced' (it was pushed with sid as its reference),
 -- 'searched' (a search of its delivered sid), 'recalled' (it recalled the artifact called name of sid). depth is how many steps sid
 -- is away from $sid by the shortest way; 0 is $sid itself, where a circle leads back to it. Of a scope whose run was deleted the key
--- is all that is known: id and what follows from it are null.
+-- is all that is known: id, and what the scope has of its own, are null. has_more says that what sid was made from is left out,
+-- since it would be more than $depth steps away: where it is true of no row, this is all there is.
 WITH RECURSIVE
   links AS MATERIALIZED (
     SELECT s.sid, s.parent_sid AS source, 'pushed' AS kind, NULL::VARCHAR AS name
@@ -40,7 +41,8 @@ SELECT
   s.id,
   l.sid AS from_sid,
   f.id AS from_id,
-  s.flow, s.step, s.run, s.status
+  s.flow, s.step, s.run, s.status,
+  met.depth >= coalesce($depth::DOUBLE, 'infinity'::DOUBLE) AND l.source IN (SELECT h.sid FROM hops AS h) AS has_more
 FROM links AS l
 JOIN reached AS r ON r.sid = l.sid AND r.depth < coalesce($depth::DOUBLE, 'infinity'::DOUBLE)
 JOIN reached AS met ON met.sid = l.source

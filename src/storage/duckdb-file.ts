@@ -3,7 +3,7 @@ import type { Connection, Database, Run } from '../duckdb.ts';
 import { MarqueError, show } from '../error.ts';
 import { quoteName } from '../quote.ts';
 import { tableNames } from '../schema.ts';
-import { lastRunNumber, sidOf } from '../sid.ts';
+import { lastRunNumber, runNumberOf, sidOf } from '../sid.ts';
 import { SqlSnapshot } from '../snapshot.ts';
 import { viewsSql } from '../sql.ts';
 import type { Batch, Claim, ClaimRequest, Snapshot } from '../store.ts';
@@ -153,13 +153,15 @@ export class DuckDBFile implements Mortal {
     const capture = this.#reader.run(
       `SELECT [${counts.join(', ')}], (
         SELECT list(writer || ' ' || number) FROM ${this.#catalog}.raw.batches WHERE number >= $1 AND writer IN (SELECT unnest($2::VARCHAR[]))
-      )`,
+      ), (SELECT max(sid) FROM ${this.#catalog}.raw.scopes)`,
       [BigInt(first), [...new Set(unflushed.map(({ id }) => id.writer))]],
     );
     const state = await this.#explained(capture);
     const rows = state.values[0]?.[0] as readonly number[];
     const written = new Set(state.values[1]?.[0] as readonly string[] | null);
-    const token = this.#database.pin(unflushed.filter(({ id }) => !written.has(`${id.writer} ${id.number}`)));
+    const waiting = unflushed.filter(({ id }) => !written.has(`${id.writer} ${id.number}`));
+    const last = state.values[2]?.[0] as number | null;
+    const token = this.#database.pin(waiting);
     return new SqlSnapshot({
       connection: this.#reader,
       selects: this.#selects,
@@ -167,6 +169,7 @@ export class DuckDBFile implements Mortal {
         { text: 'SET VARIABLE written_rows = $1', values: [rows.map(BigInt)] },
         { text: 'SET VARIABLE unflushed = $1', values: [token] },
       ],
+      newestRun: () => (last === null ? (waiting.length > 0 ? null : -1) : runNumberOf(last)), // runs that are not stored yet come after it
       release: () => this.#database.unpin(token),
       explain: (error) => damagedFile(this.#path, error),
     });

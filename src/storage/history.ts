@@ -11,12 +11,14 @@ import type {
   SeriesRow,
 } from '../analytics-rows.ts';
 import { MarqueError, show } from '../error.ts';
+import type { Grid } from '../grid.ts';
 import { type LineageOptions, type LineageRow, type ScopeChoice, traceOf } from '../lineage.ts';
 import { planSearch, type SearchOptions } from '../plan.ts';
 import { Query } from '../query.ts';
 import { planReading } from '../reading.ts';
 import type { Scope } from '../scope.ts';
-import { type Composition, SqlQuery, statementOf } from '../sql-query.ts';
+import { type Composition, SqlQuery } from '../sql-query.ts';
+import { statementOf } from '../sql-template.ts';
 import type { StepLike } from '../step.ts';
 import type { Snapshot, Statement } from '../store.ts';
 import { wide, type WideOptions, type WideRow } from '../wide.ts';
@@ -145,7 +147,7 @@ export abstract class History {
    *
    * @throws MarqueError `OPTION_INVALID`, also for a value that is NaN or there twice, and above a million points.
    */
-  coverage(grid: analytics.Grid, options: analytics.AnalysisOptions = {}): SqlQuery<CoverageRow> {
+  coverage(grid: Grid, options: analytics.AnalysisOptions = {}): SqlQuery<CoverageRow> {
     return this.newQuery<CoverageRow>(analytics.coverage(grid, options));
   }
 
@@ -156,7 +158,11 @@ export abstract class History {
     const [, position = '', attempt] = /^([^#]*)(?:#(\d+))?$/.exec(id) ?? [];
     if (/^[\p{L}\p{M}\p{N}_-]+(\.[\p{L}\p{M}\p{N}_~-]+){3}$/u.test(position)) {
       const found = this.search(position, { runs: 'all', status: ['ok', 'error', 'retried', 'skipped'] });
-      for await (const scope of found) if (attempt === undefined || scope.attempt === Number(attempt)) return scope;
+      try {
+        for await (const scope of found) if (attempt === undefined || scope.attempt === Number(attempt)) return scope;
+      } catch (error) {
+        if (!(error instanceof MarqueError) || error.code !== 'RUN_UNKNOWN') throw error;
+      }
     }
     throw new MarqueError(
       'SCOPE_UNKNOWN',
@@ -166,11 +172,12 @@ export abstract class History {
 
   /**
    * What a scope was made from: its pusher, its reference, what its step searched and recalled, and what those were made from in turn. A
-   * row for each, the nearest first, up to 100 steps away unless `depth` says otherwise; `sql/analytics/lineage.sql` is the query.
+   * row for each, the nearest first, up to 100 steps away unless `depth` says otherwise: `has_more` tells where it goes on. The query is
+   * `sql/analytics/lineage.sql`.
    *
    * Recorded is what a step does through its own handle while it runs, failed attempts included: the scopes that its searches delivered, and
-   * what it recalled of those and of its reference. A scope that another step found counts for that step; what is read by `sql`
-   * or a storage counts for none.
+   * what it recalled of those and of its reference. What is recalled of a scope that another step found counts for that step while it
+   * runs, and for none once it has ended; what is read by `sql` or a storage counts for none.
    *
    * ```ts
    * for await (const { depth, kind, name, id } of storage.lineage('test.inspectSub.brave-otter.1-1')) …

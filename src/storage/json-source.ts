@@ -51,12 +51,13 @@ export class JsonSource implements RowSource {
   /** Run by run, in the order of the search, so that files of runs beyond the last one needed are not read. */
   async find(search: Search, signal?: AbortSignal): Promise<readonly number[]> {
     const { runs, limit } = search;
+    if (limit === 0) return [];
     const chosen = this.#runs.filter((run) => mayHold(search, run));
     if (runs.kind === 'recent') {
       let matches = 0;
       for (const run of chosen.toReversed()) {
         const sids = await this.#findIn(run, search, limit, signal);
-        if (sids.length > 0 || limit === 0) matches++;
+        if (sids.length > 0) matches++;
         if (matches > runs.back) return sids;
       }
       return [];
@@ -71,6 +72,10 @@ export class JsonSource implements RowSource {
 
   async read(sids: readonly number[], signal?: AbortSignal): Promise<readonly ScopeRecord[]> {
     return await this.#loadInOrder(sids, recordOf, signal);
+  }
+
+  async readBare(sids: readonly number[], signal?: AbortSignal): Promise<readonly ScopeRecord[]> {
+    return await this.#loadInOrder(sids, ({ scope }) => recordOf({ scope, children: noChildren }), signal);
   }
 
   async ids(sids: readonly number[], signal?: AbortSignal): Promise<readonly string[]> {
@@ -117,7 +122,8 @@ export class JsonSource implements RowSource {
   async #findIn({ sids }: RunScopes, search: Search, limit: number | null, signal: AbortSignal | undefined): Promise<number[]> {
     const candidates: Candidate[] = [];
     await this.#load(sids, (rows) => candidates.push(candidateOf(rows, search)), signal);
-    return evaluateSearch({ ...search, runs: { kind: 'all' }, limit }, candidates);
+    const inOrder = (order: Search['order']) => candidates.sort((a, b) => (order === 'newest' ? b.sid - a.sid : a.sid - b.sid));
+    return evaluateSearch({ ...search, runs: { kind: 'all' }, limit }, inOrder);
   }
 
   /** What is made of each of the scopes that is there. */

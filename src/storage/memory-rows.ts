@@ -1,10 +1,10 @@
-import type { RecordBatch } from 'apache-arrow';
 import type { Candidate } from '../evaluate.ts';
-import { buffersOf, type ColumnBuffers, valueAt } from '../record-rows.ts';
-import { columnsOf, type ColumnType, type Row, type TableName } from '../schema.ts';
+import type { Row, TableName } from '../schema.ts';
+import { runNumberOf } from '../sid.ts';
 import type { Batch, Status } from '../store.ts';
 import type { Tag } from '../tag.ts';
 import { type ChildRows, type ChildTable, joinChildren, noChildren } from './scope-rows.ts';
+import { Cursor, merged, type TableRows, tableRows } from './table-rows.ts';
 
 /**
  * Record batches seen as rows, for the storages that answer without a database. Each record batch is indexed when it is first
@@ -13,29 +13,31 @@ import { type ChildRows, type ChildTable, joinChildren, noChildren } from './sco
 export class MemoryRows {
   readonly #batches: readonly Batch[];
   readonly #tables = new Map<TableName, readonly TableRows<TableName>[]>();
+  readonly #byRun = new Map<TableName, Map<number, TableRows<TableName>[]>>();
 
   constructor(batches: readonly Batch[]) {
     this.#batches = batches;
   }
 
-  /** Every scope, for `evaluateSearch`: columns are read as they are looked at. */
-  *candidates(): Generator<Candidate> {
-    for (const rows of this.#table('scopes')) {
-      for (let index = 0; index < rows.length; index++) yield new RowCandidate(this, rows, index);
+  /** The scopes of the runs that are asked for, by sid, for `evaluateSearch`: columns are read as they are looked at. */
+  *candidates(order: 'newest' | 'oldest' = 'oldest', isAsked: (run: number) => boolean = () => true): Generator<RowCandidate> {
+    const byRun = this.#ofRuns('scopes');
+    const runs = [...byRun.keys()].filter(isAsked).sort((a, b) => (order === 'newest' ? b - a : a - b));
+    for (const run of runs) {
+      const pieces = (byRun.get(run) as readonly TableRows<'scopes'>[]).map((rows) => new Cursor(rows, run, order));
+      for (const { rows, index } of merged(pieces)) yield new RowCandidate(this, rows, index);
     }
+  }
+
+  /** One of them, or null where it is not among these. */
+  candidate(sid: number): RowCandidate | null {
+    const [place] = this.#placesOf('scopes', sid);
+    return place === undefined ? null : new RowCandidate(this, ...place);
   }
 
   /** The row of a scope, or null where it is not among these. */
   scope(sid: number): Row<'scopes'> | null {
     return this.#rowsOf('scopes', sid)[0] ?? null;
-  }
-
-  /** `flow.step.run.path` of a scope, or null where it is not among these. */
-  id(sid: number): string | null {
-    for (const rows of this.#table('scopes')) {
-      if (rows.mayHold(sid)) for (const index of rows.indexesOf(sid)) return rows.id(index);
-    }
-    return null;
   }
 
   /** The slugs of runs with scopes or events. */
@@ -68,9 +70,13 @@ export class MemoryRows {
   }
 
   tags(sid: number): readonly Tag[] {
-    return this.#rowsOf('tags', sid)
-      .sort((a, b) => (a.seq as number) - (b.seq as number))
-      .map(({ content, value }) => ({ content: content as string, value }));
+    const places = this.#placesOf('tags', sid);
+    const seqOf = ([rows, index]: (typeof places)[number]) => rows.value('seq', index) as number;
+    if (places.length > 1) places.sort((a, b) => seqOf(a) - seqOf(b));
+    return places.map(([rows, index]) => ({
+      content: rows.value('content', index) as string,
+      value: rows.value('value', index) as number | null,
+    }));
   }
 
   /** The distinct sids of a table. */
@@ -86,11 +92,33 @@ export class MemoryRows {
   }
 
   #rowsOf<T extends 'scopes' | ChildTable>(table: T, sid: number): Row<T>[] {
-    const found: Row<T>[] = [];
-    for (const rows of this.#table(table)) {
-      if (rows.mayHold(sid)) for (const index of rows.indexesOf(sid)) found.push(rows.row(index));
+    return this.#placesOf(table, sid).map(([rows, index]) => rows.row(index));
+  }
+
+  /** Where the rows of a sid are, batch by batch. */
+  #placesOf<T extends 'scopes' | ChildTable>(table: T, sid: number): [rows: TableRows<T>, index: number][] {
+    const found: [TableRows<T>, number][] = [];
+    for (const rows of this.#ofRuns(table).get(runNumberOf(sid)) ?? []) {
+      for (const index of rows.indexesOf(sid)) found.push([rows, index]);
     }
     return found;
+  }
+
+  /** The record batches by the number of the run that they are of. */
+  #ofRuns<T extends 'scopes' | ChildTable>(table: T): ReadonlyMap<number, readonly TableRows<T>[]> {
+    let byRun = this.#byRun.get(table);
+    if (byRun === undefined) {
+      byRun = new Map();
+      for (const rows of this.#table(table)) {
+        for (const run of rows.runs) {
+          const others = byRun.get(run);
+          if (others === undefined) byRun.set(run, [rows]);
+          else others.push(rows);
+        }
+      }
+      this.#byRun.set(table, byRun);
+    }
+    return byRun as ReadonlyMap<number, readonly TableRows<T>[]>;
   }
 
   #table<T extends TableName>(table: T): readonly TableRows<T>[] {
@@ -101,74 +129,6 @@ export class MemoryRows {
       this.#tables.set(table, all);
     }
     return all as readonly TableRows<T>[];
-  }
-}
-
-const known = new WeakMap<RecordBatch, TableRows<TableName>>();
-
-function tableRows<T extends TableName>(table: T, batch: RecordBatch): TableRows<T> {
-  let rows = known.get(batch) as TableRows<T> | undefined;
-  if (rows === undefined) known.set(batch, (rows = new TableRows(table, batch)));
-  return rows;
-}
-
-/** One table of one batch: rows by position, and by the sid in their first column. */
-class TableRows<T extends TableName> {
-  readonly length: number;
-  readonly #columns: ReadonlyMap<string, readonly [type: ColumnType, buffers: ColumnBuffers]>;
-  #sids: Float64Array | undefined;
-  #order: Uint32Array | undefined;
-
-  constructor(table: T, batch: RecordBatch) {
-    this.length = batch.numRows;
-    this.#columns = new Map(columnsOf(table).map(([name, type], column) => [name, [type, buffersOf(batch, column)]]));
-  }
-
-  value(column: string, index: number): string | number | Uint8Array | null {
-    const [type, buffers] = this.#columns.get(column) as readonly [ColumnType, ColumnBuffers];
-    return valueAt(type, buffers, index);
-  }
-
-  row(index: number): Row<T> {
-    return Object.fromEntries(
-      Array.from(this.#columns, ([name, [type, buffers]]) => [name, valueAt(type, buffers, index)]),
-    ) as Row<T>;
-  }
-
-  /** Of a scope. */
-  id(index: number): string {
-    return ['flow', 'step', 'run', 'path'].map((column) => this.value(column, index)).join('.');
-  }
-
-  sid(index: number): number {
-    this.#sids ??= Float64Array.from(this.#columns.get('sid')?.[1].values as BigInt64Array, Number);
-    return this.#sids[index] as number;
-  }
-
-  /** False for most batches of a long history, and cheap. */
-  mayHold(sid: number): boolean {
-    const order = this.#sorted();
-    return sid >= this.sid(order[0] as number) && sid <= this.sid(order[this.length - 1] as number);
-  }
-
-  /** Where the rows of a sid are, in ascending order, by binary search. */
-  *indexesOf(sid: number): Generator<number> {
-    const order = this.#sorted();
-    let low = 0;
-    for (let high = this.length; low < high;) {
-      const middle = (low + high) >>> 1;
-      if (this.sid(order[middle] as number) < sid) low = middle + 1;
-      else high = middle;
-    }
-    for (; low < this.length && this.sid(order[low] as number) === sid; low++) yield order[low] as number;
-  }
-
-  /** The positions of the rows, by sid. */
-  #sorted(): Uint32Array {
-    this.#order ??= Uint32Array.from({ length: this.length }, (_, index) => index).sort(
-      (a, b) => this.sid(a) - this.sid(b) || a - b,
-    );
-    return this.#order;
   }
 }
 
@@ -201,6 +161,10 @@ class RowCandidate implements Candidate {
 
   get path(): string {
     return this.#rows.value('path', this.#index) as string;
+  }
+
+  get attempt(): number {
+    return this.#rows.value('attempt', this.#index) as number;
   }
 
   get status(): Status {

@@ -1,15 +1,28 @@
-import { MarqueError } from '../error.ts';
 import type { ColumnarResult } from '../column.ts';
 import { Explanation } from '../explanation.ts';
-import { scopeTableOf } from '../scope-table.ts';
+import { SnapshotReleased } from '../released.ts';
+import { type BareScope, scopeTableOf } from '../scope-table.ts';
 import type { Search } from '../search.ts';
-import type { ArtifactChoice, Asking, Batch, Result, ScopeRecord, Snapshot, SqlAsking, Staged, Statement } from '../store.ts';
+import type {
+  ArtifactChoice,
+  Asking,
+  Batch,
+  ReadAsking,
+  Result,
+  ScopeRecord,
+  Snapshot,
+  SqlAsking,
+  Staged,
+  Statement,
+} from '../store.ts';
 import type { MemorySql } from './memory-sql.ts';
 
 /** One state of a storage that has no database: it searches and reads by itself, and for SQL gives out its rows as batches. */
 export interface RowSource {
   find(search: Search, signal?: AbortSignal): Promise<readonly number[]>;
   read(sids: readonly number[], signal?: AbortSignal): Promise<readonly ScopeRecord[]>;
+  /** The same without what belongs to them. */
+  readBare(sids: readonly number[], signal?: AbortSignal): Promise<readonly BareScope[]>;
   /** `flow.step.run.path` of these scopes. */
   ids(sids: readonly number[], signal?: AbortSignal): Promise<readonly string[]>;
   /** The slugs of all runs that are there. */
@@ -45,10 +58,7 @@ export class MemorySnapshot implements Snapshot {
     return (await this.find(search, asking)).length;
   }
 
-  async read(
-    sids: readonly number[],
-    { signal, artifacts = true }: Asking & { readonly artifacts?: ArtifactChoice } = {},
-  ): Promise<readonly ScopeRecord[]> {
+  async read(sids: readonly number[], { signal, artifacts = true }: ReadAsking = {}): Promise<readonly ScopeRecord[]> {
     this.#checkReleased(signal);
     const records = await this.#source.read(sids, signal);
     return artifacts === true ? records : records.map((record) => withArtifacts(record, artifacts));
@@ -62,6 +72,11 @@ export class MemorySnapshot implements Snapshot {
   async slugs(): Promise<readonly string[]> {
     this.#checkReleased();
     return await this.#source.slugs();
+  }
+
+  /** To look at all rows costs nothing here. */
+  newestRun(): null {
+    return null;
   }
 
   async explain(what: Search | Statement): Promise<Explanation> {
@@ -82,7 +97,7 @@ export class MemorySnapshot implements Snapshot {
 
   async table(sids: readonly number[], { signal }: Asking = {}): Promise<ColumnarResult> {
     this.#checkReleased(signal);
-    return scopeTableOf(await this.#source.read(sids, signal));
+    return scopeTableOf(await this.#source.readBare(sids, signal));
   }
 
   async stage(statement: Statement): Promise<Staged> {
@@ -103,7 +118,7 @@ export class MemorySnapshot implements Snapshot {
 
   #checkReleased(signal?: AbortSignal): void {
     signal?.throwIfAborted();
-    if (this.#released) throw new MarqueError('STORE_CLOSED', 'this snapshot of the store has been released: take a new one');
+    if (this.#released) throw new SnapshotReleased();
   }
 }
 

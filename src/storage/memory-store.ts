@@ -49,13 +49,18 @@ export class MemoryStore implements Store {
     const batches = [...this.#batches, ...unflushed.filter(({ id }) => !this.#written.has(keyOf(id)))];
     const rows = new MemoryRows(batches);
     const source = {
-      find: async (search) => evaluateSearch(search, rows.candidates()),
+      find: async (search) => evaluateSearch(search, (order, isAsked) => rows.candidates(order, isAsked)),
       read: async (sids) =>
         sids.flatMap((sid) => {
           const scope = rows.scope(sid);
           return scope === null ? [] : recordOf({ scope, children: rows.children(sid) });
         }),
-      ids: async (sids) => sids.flatMap((sid) => rows.id(sid) ?? []),
+      readBare: async (sids) => sids.flatMap((sid) => rows.candidate(sid) ?? []),
+      ids: async (sids) =>
+        sids.flatMap((sid) => {
+          const scope = rows.candidate(sid);
+          return scope === null ? [] : `${scope.flow}.${scope.step}.${scope.run}.${scope.path}`;
+        }),
       slugs: async () => [...rows.slugs()],
       looksAt: () => {
         const all = rows.count('scopes');

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { type Connection, Database } from '../duckdb.ts';
 import { MarqueError, messageOf, show } from '../error.ts';
 import type { TableReading } from '../explanation.ts';
-import type { Extent } from '../extent.ts';
+import type { Extent, SidRange } from '../extent.ts';
 import { type TableName, tableNames } from '../schema.ts';
 import { SqlSnapshot } from '../snapshot.ts';
 import type { Batch, Snapshot } from '../store.ts';
@@ -106,7 +106,8 @@ export class ParquetReader implements Pick<CheckpointFormat, 'readCheckpoint'>, 
         await this.#check(needed, signal);
         const isWithoutFiles = [...extent.tables].some((table) => needed.get(table)?.length === 0);
         const example = isWithoutFiles ? [await this.#views.example()] : [];
-        const pinned = pinning((table) => this.#pathsOf(needed, table, example), pending, pendingRuns, deleted);
+        const pathsOf = (table: TableName) => this.#pathsOf(needed, table, example);
+        const pinned = pinning(pathsOf, pending, pendingRuns, deleted, hullOf(extent.sids));
         await this.#views.make(extent, pinned).catch(async (error: unknown) => {
           throw await this.#explain(all(), error);
         });
@@ -187,6 +188,11 @@ export class ParquetReader implements Pick<CheckpointFormat, 'readCheckpoint'>, 
     }
     return error;
   }
+}
+
+/** From the first key to the last; null for all. */
+function hullOf(sids: Extent['sids']): SidRange | null {
+  return sids === null ? null : { first: sids[0]?.first ?? 0, last: sids.at(-1)?.last ?? -1 };
 }
 
 /** Null where another program has written one of them and does not say. */

@@ -1,8 +1,8 @@
 import { join } from 'node:path';
 import type { Connection } from '../connection.ts';
-import type { Extent } from '../extent.ts';
+import type { Extent, SidRange } from '../extent.ts';
 import { Queue } from '../queue.ts';
-import { quoteName } from '../quote.ts';
+import { quoteName, quoteText } from '../quote.ts';
 import { columnsOf, type TableName, tableNames } from '../schema.ts';
 import { rawViewSql, type View, views } from '../sql.ts';
 import type { Statement } from '../store.ts';
@@ -77,18 +77,22 @@ export class SegmentViews {
  * `runs` has unflushed batches of its own, for it is written after `scopes`.
  *
  * @param deleted the numbers of runs whose scopes are not shown although they are still there
+ * @param sids between which keys the rows are that count: a segment of many runs is not read to its end. Null for all
  */
 export function pinning(
   pathsOf: (table: TableName) => readonly string[],
   unflushed: bigint | null,
   unflushedRuns: bigint | null,
   deleted: readonly number[],
+  sids: SidRange | null,
 ): Statement {
   const fields = tableNames.map((table, index) => `'${table}': $${index + 1}::VARCHAR[]`);
   fields.push(`'unflushed': $${fields.length + 1}::BIGINT`, `'unflushed_runs': $${fields.length + 2}::BIGINT`);
   fields.push(`'deleted': $${fields.length + 1}::BIGINT[]`);
+  fields.push(`'first': $${fields.length + 1}::BIGINT`, `'last': $${fields.length + 2}::BIGINT`);
   const hidden = deleted.length === 0 ? null : deleted.map(BigInt);
-  const values = [...tableNames.map(pathsOf), unflushed, unflushedRuns, hidden];
+  const ends = sids === null ? [null, null] : [BigInt(sids.first), BigInt(sids.last)];
+  const values = [...tableNames.map(pathsOf), unflushed, unflushedRuns, hidden, ...ends];
   return { text: `SET VARIABLE snapshot = {${fields.join(', ')}}`, values };
 }
 
@@ -97,10 +101,16 @@ function sourceOf(table: TableName): string {
   const columns = columnsOf(table)
     .map(([name]) => quoteName(name))
     .join(', ');
+  const of = (field: string): string => `getvariable('snapshot').${field}`;
+  // Where all keys count, or no run is to be hidden, the variable is null, and DuckDB drops the condition when it plans.
+  const conditions = [
+    ...(table === 'runs' ? [] : [`(${of('first')} IS NULL OR sid BETWEEN ${of('first')} AND ${of('last')})`]),
+    ...(table === 'scopes' ? [`NOT coalesce(list_contains(${of('deleted')}, sid // 4294967296), false)`] : []),
+  ];
+  const shown = conditions.length === 0 ? '' : `WHERE ${conditions.join(' AND ')}`;
   const unflushed = table === 'runs' ? 'unflushed_runs' : 'unflushed';
-  // Where no run is to be hidden, the variable is null, and DuckDB drops the condition when it plans.
-  const shown =
-    table === 'scopes' ? `WHERE NOT coalesce(list_contains(getvariable('snapshot').deleted, sid // 4294967296), false)` : '';
-  return `${columns} FROM read_parquet(getvariable('snapshot').${table}, hive_partitioning = false) ${shown}
-    UNION ALL SELECT ${columns} FROM batch(getvariable('snapshot').${unflushed}, '${table}') ${shown}`;
+  const files = `SELECT ${columns} FROM read_parquet(${of(table)}, hive_partitioning = false) ${shown}`;
+  const both = `${files} UNION ALL SELECT ${columns} FROM batch(${of(unflushed)}, '${table}') ${shown}`;
+  // Chosen when a query is planned: a half without rows would make scans a third dearer.
+  return `${columns} FROM query(if(${of(unflushed)} IS NULL, ${quoteText(files)}, ${quoteText(both)}))`;
 }

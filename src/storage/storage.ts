@@ -5,6 +5,7 @@ import { type CurrentRun, planSearch, type SearchOptions } from '../plan.ts';
 import { Query } from '../query.ts';
 import { Queue } from '../queue.ts';
 import { planReading } from '../reading.ts';
+import { SnapshotReleased } from '../released.ts';
 import { Scope, type Witness } from '../scope.ts';
 import { settled } from '../settled.ts';
 import { slugDraws } from '../slug.ts';
@@ -74,8 +75,8 @@ export abstract class Storage extends History implements AsyncDisposable {
   }
 
   /**
-   * Flushes, waits for searches that are under way, stops SELECTs, which reject with `STORE_CLOSED`, and lets go of files and
-   * locks. Safe at any time, also twice.
+   * Flushes, waits for what searches are reading, stops SELECTs, which reject with `STORE_CLOSED`, and lets go of files and locks. A loop
+   * over a search that needs more than it has read by then ends with `STORE_CLOSED` as well. Safe at any time, also twice.
    */
   close(): Promise<void> {
     this.#closing ??= this.#close();
@@ -270,18 +271,27 @@ export abstract class Storage extends History implements AsyncDisposable {
       throw this.#closedError(); // nobody would stop what is asked of it now
     }
     this.#snapshots.add(snapshot);
+    const told = async <T>(answer: Promise<T>): Promise<T> => await answer.catch((error: unknown) => this.#rethrow(error));
+    const rethrow = (error: unknown) => this.#rethrow(error);
     return {
-      find: (search, asking) => snapshot.find(search, asking),
-      pages: (search, asking) => snapshot.pages(search, asking),
-      count: (search, asking) => snapshot.count(search, asking),
-      read: (sids, asking) => snapshot.read(sids, asking),
-      ids: (sids, asking) => snapshot.ids(sids, asking),
-      slugs: () => snapshot.slugs(),
-      explain: (what) => snapshot.explain(what),
-      select: (statement) => snapshot.select(statement),
-      query: (statement, asking) => snapshot.query(statement, asking),
-      table: (sids, asking) => snapshot.table(sids, asking),
-      stage: (statement) => snapshot.stage(statement),
+      find: (search, asking) => told(snapshot.find(search, asking)),
+      pages: async function* (search, asking) {
+        try {
+          yield* snapshot.pages(search, asking);
+        } catch (error) {
+          rethrow(error);
+        }
+      },
+      count: (search, asking) => told(snapshot.count(search, asking)),
+      read: (sids, asking) => told(snapshot.read(sids, asking)),
+      ids: (sids, asking) => told(snapshot.ids(sids, asking)),
+      slugs: () => told(snapshot.slugs()),
+      newestRun: (within) => snapshot.newestRun(within),
+      explain: (what) => told(snapshot.explain(what)),
+      select: (statement) => told(snapshot.select(statement)),
+      query: (statement, asking) => told(snapshot.query(statement, asking)),
+      table: (sids, asking) => told(snapshot.table(sids, asking)),
+      stage: (statement) => told(snapshot.stage(statement)),
       release: async () => {
         this.#snapshots.delete(snapshot);
         await snapshot.release();
@@ -311,6 +321,11 @@ export abstract class Storage extends History implements AsyncDisposable {
 
   #checkOpen(): void {
     if (this.#closing !== null) throw this.#closedError();
+  }
+
+  /** Whoever reads hears that the storage is closed, and not of the snapshots that went with it. */
+  #rethrow(error: unknown): never {
+    throw error instanceof SnapshotReleased && !this.#takesRows ? this.#closedError() : error;
   }
 
   #closedError(): MarqueError {

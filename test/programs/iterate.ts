@@ -5,7 +5,7 @@ const [folder, count] = process.argv.slice(2) as [string, string];
 await using storage = new ParquetStorage(folder);
 const small = step('small', (flow) => {
   flow.tag('loss', Math.random());
-  flow.keep('data', 'x'.repeat(500));
+  flow.keep('data', `${Math.random()}`.repeat(60)); // each another, or they would be one string
 });
 await new Flow('iterate', storage, { capture: false, logLevel: 'silent' }).push(repeat(small, Number(count))).execute();
 let seen = 0;

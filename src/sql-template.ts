@@ -1,0 +1,44 @@
+import { MarqueError, show } from './error.ts';
+import type { SqlValue, Statement } from './store.ts';
+
+/**
+ * The parts of a tagged template as a statement: every value is bound, none becomes part of the text. The text is as it stands in the source,
+ * since SQL has backslashes of its own: `'^\d+$'` finds digits. Only before a backtick or `${` a backslash goes, without which neither could stand there.
+ * @throws MarqueError `SQL_INVALID`
+ */
+export function statementOf(strings: TemplateStringsArray, values: readonly unknown[]): Statement {
+  if (!Array.isArray(strings) || !Array.isArray(strings.raw)) {
+    throw new MarqueError('SQL_INVALID', `sql is a template tag: write sql\`SELECT …\`, not sql(${show(strings)})`);
+  }
+  values.forEach(checkSqlValue);
+  const parts = strings.raw.map((part) => part.replaceAll(/\\(?=`|\$\{)/g, ''));
+  const text = parts.reduce((sql, part, index) => `${sql}$${index}${part}`);
+  if (parts.some((part) => /\$\d/.test(part))) refuseTwice(text, values.length);
+  return { text, values: values as readonly SqlValue[] };
+}
+
+function checkSqlValue(value: unknown, index: number): void {
+  const plain = value === null || ['string', 'number', 'bigint', 'boolean'].includes(typeof value);
+  if (plain || value instanceof Date || value instanceof Uint8Array || Array.isArray(value)) return;
+  throw new MarqueError(
+    'SQL_INVALID',
+    `value ${index + 1} of the query is ${show(value)}: bind texts, numbers, booleans, dates, bytes, or lists of one of them but bytes`,
+  );
+}
+
+/** What a `$1` can stand in without being a parameter: texts, quoted names, comments, names, and texts between `$$`. */
+const token =
+  /[eE]'(?:\\[^]|''|[^'\\])*'|'(?:''|[^'])*'|"(?:""|[^"])*"|--[^\n]*|\/\*[^]*?\*\/|\$([A-Za-z_]\w*)?\$[^]*?\$\1\$|[\p{L}_][\p{L}\w$]*|\$(\d+)/gu;
+
+/** Each value has its number once: a second one was written by hand, and would quietly be that value. */
+function refuseTwice(text: string, count: number): void {
+  const seen = new Set<string>();
+  for (const [, , number] of text.matchAll(token)) {
+    if (number === undefined || Number(number) > count) continue;
+    if (seen.has(number)) {
+      const advice = 'values are numbered by the template itself, so write ${…} wherever one is meant';
+      throw new MarqueError('SQL_INVALID', `$${number} stands in the text beside values: ${advice}`);
+    }
+    seen.add(number);
+  }
+}
