@@ -69,8 +69,7 @@ function nestedCollectorOf(type: DuckDBType): Collector | null {
     const entry = new DuckDBStructType(['key', 'value'], [type.keyType, type.valueType]);
     return new ListCollector('map', inner(entry), entry);
   }
-  if (type instanceof DuckDBStructType)
-    return new StructCollector(type.entryTypes.map(inner), type.entryTypes, type.entryNames);
+  if (type instanceof DuckDBStructType) return new StructCollector(type.entryTypes.map(inner), type.entryTypes, type.entryNames);
   if (type instanceof DuckDBUnionType) return new UnionCollector(type.memberTypes.map(inner), type.memberTypes, type.memberTags);
   return null;
 }

@@ -140,7 +140,11 @@ function valueReader(kind: Kind, { values, offsets }: ColumnPart): (row: number)
 
 type Inner = readonly ((row: number) => unknown)[];
 
-function nestedReader({ kind, children }: Column, { values, offsets }: ColumnPart, inner: Inner): ((row: number) => unknown) | null {
+function nestedReader(
+  { kind, children }: Column,
+  { values, offsets }: ColumnPart,
+  inner: Inner,
+): ((row: number) => unknown) | null {
   const items = (row: number): unknown[] => {
     const [from, to] = [(offsets as Int32Array)[row] as number, (offsets as Int32Array)[row + 1] as number];
     return Array.from({ length: to - from }, (_, index) => inner[0]?.(from + index));

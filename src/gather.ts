@@ -64,7 +64,8 @@ function offsetsAt(offsets: Int32Array, rows: Int32Array): Int32Array {
   const some = new Int32Array(rows.length + 1);
   let end = 0;
   rows.forEach((row, at) => (some[at + 1] = end += (offsets[row + 1] as number) - (offsets[row] as number)));
-  if (end > 2 ** 31 - 1) throw new RangeError('lists of more than 2^31 items or bytes stand in a few rows: select less of them at a time');
+  if (end > 2 ** 31 - 1)
+    throw new RangeError('lists of more than 2^31 items or bytes stand in a few rows: select less of them at a time');
   return some;
 }
 

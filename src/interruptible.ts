@@ -39,24 +39,27 @@ export async function interruptible<T>(
 /** How often somebody is told how far a query is, in milliseconds. */
 const interval = 100;
 
+/** Is told which part of the work is done, above 0 and up to 1, null where DuckDB does not know, and how long it has taken so far. */
+export type OnProgress = (fraction: number | null, elapsedMs: number) => void;
+
 /**
- * The same, and tells from time to time which part of the work is done, above 0 and up to 1; never less than before. What `onProgress` throws
+ * The same, and tells from time to time which part of the work is done, never less than before. What `onProgress` throws
  * gives the query up, too. DuckDB counts only where it is told to, which costs nothing that could be measured, and prints unless it is told not to.
  */
 export async function observed<T>(
   connection: DuckDBConnection,
   signal: AbortSignal | undefined,
-  onProgress: (fraction: number) => void,
+  onProgress: OnProgress,
   query: () => Promise<T>,
 ): Promise<T> {
   const failed = new AbortController();
+  const begun = performance.now();
   let latest = 0;
   const tell = (): void => {
-    const fraction = Math.min(connection.progress.percentage / 100, 1); // below 0 where it is not known
-    if (!(fraction > latest)) return;
-    latest = fraction;
+    // Below 0 where it is not known, and 0 to the end where it counts nothing, as for the branches of a UNION ALL.
+    latest = Math.max(latest, Math.min(connection.progress.percentage / 100, 1));
     try {
-      onProgress(fraction);
+      onProgress(latest > 0 ? latest : null, performance.now() - begun);
     } catch (error) {
       failed.abort(error);
     }

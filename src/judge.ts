@@ -34,7 +34,7 @@ export function judged(content: string, value: number | null): Tag {
 }
 
 /** Whether a predicate accepts a tag. Throws {@link WhereFailure}. */
-export function judge(where: Where, tag: Tag): boolean {
+function judge(where: Where, tag: Tag): boolean {
   let verdict: unknown;
   let isPromise: boolean;
   try {

@@ -24,7 +24,9 @@ export async function readColumns(result: DuckDBResult, signal?: AbortSignal): P
     const chunk = await result.fetchChunk();
     if (chunk === null || chunk.rowCount === 0) break;
     const rows = chunk.rowCount;
-    types.forEach((type, column) => collectors[column]?.add(binding.data_chunk_get_vector(chunk.chunk, column), type, rows, null));
+    types.forEach((type, column) =>
+      collectors[column]?.add(binding.data_chunk_get_vector(chunk.chunk, column), type, rows, null),
+    );
     // Asked again only now: long texts live in the chunk's memory, and this use keeps the chunk from being collected before.
     rowCount += chunk.rowCount;
     if (rowCount - rowsBefore < rowsOfPart && collectors.every(({ byteLength }) => byteLength < bytesOfPart)) continue;

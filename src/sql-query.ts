@@ -15,10 +15,11 @@ export interface SqlOptions {
   /** When it aborts, the query stops, also in the midst, and rejects with its reason. */
   readonly signal?: AbortSignal | undefined;
   /**
-   * Called some ten times a second while DuckDB works, with the part of the work that is done, above 0 and up to 1, as far as DuckDB knows:
-   * perhaps never. Where it throws, the query stops and rejects with that.
+   * Called some ten times a second while DuckDB works, with the part of the work that is done, above 0 and up to 1, and the milliseconds that it has
+   * taken so far. The part is null as long as DuckDB does not know it. That is often so to the end: it counts the rows of a table or of files, but
+   * nothing below a UNION ALL, by which most views add what is not flushed yet. Where it throws, the query stops and rejects with that.
    */
-  readonly onProgress?: ((fraction: number) => void) | undefined;
+  readonly onProgress?: ((fraction: number | null, elapsedMs: number) => void) | undefined;
 }
 
 /**
@@ -49,7 +50,7 @@ export class SqlQuery<Row extends object = Record<string, unknown>> extends Lazy
    * The same query with other options; this one stays as it is.
    *
    * ```ts
-   * const rows = await storage.sql`SELECT …`.with({ signal: AbortSignal.timeout(5_000), onProgress: (part) => bar.update(part) });
+   * const rows = await storage.sql`SELECT …`.with({ signal: AbortSignal.timeout(5_000), onProgress: (part, ms) => show(part, ms) });
    * ```
    *
    * @throws MarqueError `OPTION_INVALID`

@@ -169,7 +169,7 @@ export interface ReadAsking extends Asking {
 /** How a SELECT of a user is answered. */
 export interface SqlAsking extends Asking {
   /** Told from time to time which part of the work is done, above 0 and up to 1, as far as DuckDB knows. Where it throws, the query rejects with that. */
-  readonly onProgress?: ((fraction: number) => void) | undefined;
+  readonly onProgress?: ((fraction: number | null, elapsedMs: number) => void) | undefined;
 }
 
 /** One consistent state of all tables. It stays readable, and the same, until it is released. */

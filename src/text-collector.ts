@@ -67,7 +67,8 @@ export class TextCollector implements Collector {
   end(): Collected {
     const dictionary = this.#dictionary;
     if (dictionary !== null && (dictionary.count === 0 || dictionary.count * 2 > this.#valid)) this.#giveUp(dictionary);
-    if (this.#dictionary === null) return { kind: this.#isText ? 'text' : 'bytes', parts: this.#parts, texts: null, children: [] };
+    if (this.#dictionary === null)
+      return { kind: this.#isText ? 'text' : 'bytes', parts: this.#parts, texts: null, children: [] };
     for (const { values, validity } of this.#parts) if (validity !== null) firstUnderNulls(values as Int32Array);
     return { kind: 'dictionary', parts: this.#parts, texts: this.#dictionary.texts(), children: [] };
   }

@@ -81,13 +81,13 @@ const wrappings: readonly (readonly [name: string, wrap: (sql: string) => string
     (inner) => `Struct<{a:${inner}, the "b":Struct<{c:List<${inner}>}>}>`,
   ],
   ['STRUCT without names', (sql) => `row(${sql}, i)`, (inner) => `Struct<{1:${inner}, 2:Int64}>`],
-  ['MAP', (sql) => `MAP([i::VARCHAR, 'none'][1 : i % 3], [${sql}, NULL][1 : i % 3])`, (inner) => `Map<{key:Utf8, value:${inner}}>`],
-  ['ARRAY', (sql) => `array_value(${sql}, NULL, ${sql})`, (inner) => `List<${inner}>`],
   [
-    'UNION',
-    (sql) => `union_value(held_one := ${sql})`,
-    (inner) => `Struct<{held_one:${inner}}>`,
+    'MAP',
+    (sql) => `MAP([i::VARCHAR, 'none'][1 : i % 3], [${sql}, NULL][1 : i % 3])`,
+    (inner) => `Map<{key:Utf8, value:${inner}}>`,
   ],
+  ['ARRAY', (sql) => `array_value(${sql}, NULL, ${sql})`, (inner) => `List<${inner}>`],
+  ['UNION', (sql) => `union_value(held_one := ${sql})`, (inner) => `Struct<{held_one:${inner}}>`],
 ];
 
 describe.each(types)('%s', (name, sql, arrow) => {
@@ -231,7 +231,9 @@ function plainOf(value: unknown): unknown {
 
 function firstDifference(actual: readonly unknown[], expected: readonly unknown[]): unknown {
   const text = (value: unknown): string =>
-    JSON.stringify(value, (_name, member: unknown) => (typeof member === 'bigint' || Number.isNaN(member) ? String(member) : member));
+    JSON.stringify(value, (_name, member: unknown) =>
+      typeof member === 'bigint' || Number.isNaN(member) ? String(member) : member,
+    );
   if (actual.length !== expected.length) return `${actual.length} rows instead of ${expected.length}`;
   const row = expected.findIndex((value, index) => text(actual[index]) !== text(value));
   return row === -1 ? null : { row, actual: actual[row], expected: expected[row] };

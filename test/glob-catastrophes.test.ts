@@ -45,7 +45,7 @@ const catastrophes = [
   `!${'*a'.repeat(500)}*b`,
   '*.*a*.*a*.*a*.*b*a*b*a*b',
   `${'?*'.repeat(500)}[!b]`,
-  `${'*[ab]'.repeat(200)}`,
+  '*[ab]'.repeat(200),
   `${'*(a|.|b)'.repeat(100)}b`,
   `${'*([ab]|.)?(a)'.repeat(70)}b`,
   `${'+(?a|a?|a.)'.repeat(90)}b`,

@@ -96,7 +96,16 @@ describe.each(kinds)('%s: sql', (_name, make) => {
     const found = storage.sql`SELECT regexp_matches('12', '^\d+$') AS digits, '\unit' AS unit, '\`\${1}' AS marks, '$1' AS text, ${5} AS five,
       ${[true, null]} AS flags, ${[at, null]} AS times, "x$1" FROM (SELECT $tag$ $1 ' $tag$ AS "x$1") -- $1`;
     expect(await found).toEqual([
-      { digits: true, unit: '\\unit', marks: '`${1}', text: '$1', five: 5, flags: [true, null], times: [at, null], x$1: " $1 ' " },
+      {
+        digits: true,
+        unit: '\\unit',
+        marks: '`${1}',
+        text: '$1',
+        five: 5,
+        flags: [true, null],
+        times: [at, null],
+        x$1: " $1 ' ",
+      },
     ]);
     expect(() => storage.sql`SELECT $1 AS a, ${5} AS b`).toThrow(/^\$1 stands in the text beside values/);
   });
@@ -110,7 +119,7 @@ describe.each(kinds)('%s: sql', (_name, make) => {
         await expect(storage.sql`SELECT error(${text})`.result()).rejects.toMatchObject({ code: expect.any(String) as string });
       }
     });
-    expect(await flow.execute()).toMatchObject({ errors: 0 });
+    expect((await flow.execute())?.status).toBe('ok');
     expect(await storage.sql`SELECT count(*) AS n FROM tags WHERE step = 'failing'`).toEqual([{ n: 4 }]);
   });
 
@@ -173,7 +182,9 @@ describe.each(kinds)('%s: sql', (_name, make) => {
   });
 
   test('points at the place also behind values, tabs and wide characters', async () => {
-    const failing = storage.sql`SELECT ${'a'}, ${2},\n\t'日本', ${null}, missing\nFROM scopes`;
+    const failing = storage.sql`SELECT ${'a'}, ${2},
+	'日本', ${null}, missing
+FROM scopes`;
     await expect(failing.result()).rejects.toThrow(/LINE 2, column 12:\n '日本', \$3, missing\n {13}\^/);
     await expect(storage.sql`SELECT ${'a'} FROM scopes WHERE ( ${1} = `.result()).rejects.toThrow(/LINE 1, column 3\d:/);
   });
@@ -245,15 +256,28 @@ describe.each(kinds)('%s: sql', (_name, make) => {
   });
 });
 
+test.each(kinds)('a query of a %s tells how long it has taken, also where nobody knows how far it is', async (_name, make) => {
+  await using storage = await filled(make);
+  const seen: (readonly [part: number | null, ms: number])[] = [];
+  const onProgress = (part: number | null, ms: number) => void seen.push([part, ms]);
+  const slow = storage.sql`SELECT max(md5(md5(md5((range + t.sid)::VARCHAR)))) FROM range(400000), tags t`;
+  await slow.with({ onProgress });
+  expect(seen.length).toBeGreaterThan(1);
+  expect(seen.every(([part]) => part === null || (part > 0 && part <= 1))).toBe(true);
+  expect(seen.map(([, ms]) => ms)).toEqual(seen.map(([, ms]) => ms).toSorted((a, b) => a - b));
+  expect(seen[0]?.[1]).toBeGreaterThan(50);
+});
+
 test('progress is told while DuckDB works, rising to at most 1, and what it throws stops the query', async () => {
   await using database = await Database.open({ threads: 1 });
   const connection = await database.connect();
   await connection.run('CREATE TABLE numbers AS SELECT i FROM range(2000000) t(i)');
   const slow = { text: 'SELECT max(md5(md5(md5(i::VARCHAR)))) FROM numbers', values: [] };
   const seen: number[] = [];
-  await connection.query(slow, [], { onProgress: (part) => void seen.push(part) });
+  const onPart = (part: number | null) => void (part !== null && seen.push(part));
+  await connection.query(slow, [], { onProgress: onPart });
   expect(seen.length).toBeGreaterThan(0);
-  expect(seen.every((part, index) => part > (seen[index - 1] ?? 0) && part <= 1)).toBe(true);
+  expect(seen.every((part, index) => part >= (seen[index - 1] ?? 0) && part <= 1)).toBe(true);
   const broken = new Error('the bar is broken');
   const onProgress = () => {
     throw broken;
@@ -297,6 +321,126 @@ test('a result is given up while it is copied, once its signal aborts', async ()
   setTimeout(() => controller.abort(reason), 1);
   await expect(readColumns(result, controller.signal)).rejects.toMatchObject({ reason });
 });
+
+/** Statements that would open, write or change something, with every way to hide one in a SELECT. */
+function harmful(target: string): fc.Arbitrary<string> {
+  const file = fc.constantFrom(
+    `${target}/a.csv`,
+    `${target}/a.parquet`,
+    `${target}/b.duckdb`,
+    `${target}/*.json`,
+    `./a.csv`,
+    `/etc/passwd`,
+  );
+  const quoted = (path: string): string => `'${path}'`;
+  const changing = file.chain((path) =>
+    fc.constantFrom(
+      `COPY (SELECT 42 AS i) TO ${quoted(path)}`,
+      `COPY tags TO ${quoted(path)} (FORMAT parquet)`,
+      `EXPORT DATABASE ${quoted(path)}`,
+      `ATTACH ${quoted(path)} AS other`,
+      `CREATE TABLE mine AS SELECT 1`,
+      `DELETE FROM raw.tags`,
+      `UPDATE raw.scopes SET flow = 'x'`,
+      `INSERT INTO raw.tags SELECT * FROM raw.tags`,
+      `DROP VIEW tags`,
+      `SET memory_limit = '1KB'`,
+      `PRAGMA enable_profiling`,
+      'CHECKPOINT',
+      'INSTALL httpfs',
+      'LOAD httpfs',
+      `IMPORT DATABASE ${quoted(path)}`,
+      'CALL force_checkpoint()',
+    ),
+  );
+  const source = file.chain((path) =>
+    fc.constantFrom(
+      quoted(path),
+      `"${path}"`,
+      `read_csv(${quoted(path)})`,
+      `read_text([${quoted(path)}])`,
+      `read_blob(${quoted(path)})`,
+      `read_json(${quoted(path)})`,
+      `read_parquet(${quoted(path)})`,
+      `parquet_metadata(${quoted(path)})`,
+      `sniff_csv(${quoted(path)})`,
+      `glob(${quoted(path)})`,
+      `READ_CSV_AUTO(${quoted(path)})`,
+      `query_table(${quoted(path)})`,
+      `query('COPY (SELECT 1) TO ''${path}''')`,
+      `enable_logging(storage := 'file', storage_path := ${quoted(path)})`,
+      `enable_profiling(save_location := ${quoted(path)})`,
+      'force_checkpoint()',
+      'checkpoint()',
+      `json_execute_serialized_sql(json_serialize_sql('SELECT 1'))`,
+      `(COPY tags TO ${quoted(path)})`,
+      `main.read_text(${quoted(path)})`,
+      `system.main.read_text(${quoted(path)})`,
+    ),
+  );
+  const { statement } = fc.letrec<{ statement: string; select: string }>((tie) => ({
+    select: fc.oneof(
+      { depthSize: 'small', withCrossShrink: true },
+      source.map((from) => `SELECT * FROM ${from}`),
+      source.map((from) => `FROM ${from}`),
+      tie('select').map((inner) => `WITH hidden AS MATERIALIZED (${inner}) SELECT * FROM hidden`),
+      tie('select').map((inner) => `SELECT (SELECT count(*) FROM (${inner})) AS n FROM tags`),
+      tie('select').map((inner) => `SELECT 1 FROM scopes WHERE EXISTS (${inner})`),
+      tie('select').map((inner) => `SELECT [1, (SELECT count(*) FROM (${inner}))]`),
+      tie('select').map((inner) => `SELECT list_transform([1], lambda x: x + (SELECT count(*) FROM (${inner})))`),
+      tie('select').map((inner) => `SELECT {'a': (SELECT count(*) FROM (${inner}))}`),
+      tie('select').map((inner) => `SELECT 1 UNION ALL SELECT count(*) FROM (${inner})`),
+      tie('select').map((inner) => `SELECT * FROM tags, LATERAL (${inner}) AS beside`),
+      tie('select').map(
+        (inner) =>
+          `WITH RECURSIVE r AS (SELECT 1 AS i UNION ALL SELECT i + 1 FROM r WHERE i < 2) SELECT *, (SELECT count(*) FROM (${inner})) FROM r`,
+      ),
+      tie('select').map((inner) => `SELECT 1 ORDER BY (SELECT count(*) FROM (${inner}))`),
+      tie('select').map((inner) => `SELECT count(*) FILTER ((SELECT count(*) FROM (${inner})) > 0) FROM tags`),
+      tie('select').map((inner) => `FROM (DESCRIBE ${inner})`),
+      tie('select').map((inner) => `SUMMARIZE ${inner}`),
+    ),
+    statement: fc.oneof(
+      { weight: 4, arbitrary: tie('select') },
+      changing,
+      changing.map((change) => `SELECT 1; ${change}`),
+      changing.map((change) => `/* SELECT */ ${change}; SELECT 1`),
+      changing.map((change) => `EXPLAIN ANALYZE ${change}`),
+      changing.map((change) => `WITH a AS (${change}) SELECT 1`),
+      changing.map((change) => `SELECT * FROM (${change})`),
+      changing.map((change) => `PREPARE p AS ${change}`),
+      tie('select').map((inner) => `CREATE OR REPLACE VIEW tags AS ${inner}`),
+    ),
+  }));
+  return statement;
+}
+
+test('nothing that a SELECT can be hidden in opens or writes a file beside an open DuckDB file, or changes it', async () => {
+  const folder = temporaryFolder();
+  const target = join(folder, 'target');
+  mkdirSync(target);
+  writeFileSync(join(target, 'a.csv'), 'a\n1\n');
+  const storage = await filled((_folder, options) => new DuckDBStorage(join(folder, 'history.duckdb'), options));
+  onTestFinished(() => storage.close());
+  const state = () => readdirSync(folder, { recursive: true, encoding: 'utf8' }).toSorted();
+  const [files, tags] = [state(), await storage.sql`SELECT * FROM tags ORDER BY ALL`];
+  const property = fc.asyncProperty(harmful(target), async (text) => {
+    const error = await ask(storage, text)
+      .result()
+      .then(
+        () => null,
+        (reason: Error) => reason,
+      );
+    expect(error, text).toMatchObject({ code: 'SQL_INVALID' });
+    if (!/syntax error/i.test(String(error?.message))) understood++;
+  });
+  let understood = 0;
+  await fc.assert(property, { seed: 4, numRuns: isLarge ? 20_000 : 2_000 });
+  expect(understood).toBeGreaterThan(isLarge ? 10_000 : 1_000);
+  expect(state()).toEqual(files);
+  expect(readFileSync(join(target, 'a.csv'), 'utf8')).toBe('a\n1\n');
+  expect(await storage.sql`SELECT * FROM tags ORDER BY ALL`).toEqual(tags);
+}, 120_000);
 
 describe('sqlFiles', () => {
   const makes = kinds.filter(([name]) => name !== 'DuckDBStorage');
