@@ -127,9 +127,10 @@ function in64Bits({ name, kind }: Column, { rows, values }: ColumnPart): BigInt6
   return narrow;
 }
 
+/** A BIGNUM, or what a VARIANT holds. */
 function textOf(value: unknown): string | null {
   if (value === null || typeof value === 'string') return value;
+  if (typeof value === 'bigint') return String(value);
   if (value instanceof Date) return value.toISOString();
-  if (typeof value !== 'object') return String(value);
   return JSON.stringify(value, (_name, member: unknown) => (typeof member === 'bigint' ? String(member) : member));
 }

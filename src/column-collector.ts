@@ -1,6 +1,5 @@
 import {
   DuckDBArrayType,
-  type DuckDBEnumType,
   DuckDBListType,
   DuckDBMapType,
   DuckDBStructType,
@@ -55,7 +54,7 @@ export function collectorOf(type: DuckDBType, isNested = false): Collector {
     default: {
       const fixed = fixedKinds[type.typeId];
       if (fixed === undefined) return new SpelledCollector();
-      const texts = type.typeId === DuckDBTypeId.ENUM ? packed((type as DuckDBEnumType).values) : null;
+      const texts = type.typeId === DuckDBTypeId.ENUM ? packed(type.values) : null;
       return new FixedCollector(...fixed, texts);
     }
   }

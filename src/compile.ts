@@ -18,7 +18,12 @@ export interface Accepted {
 export interface Page {
   /** Only what comes after this sid in the search's order. */
   readonly after?: number | null;
+  /** Whether there is a second column, `id`: `flow.step.run.path`. */
+  readonly withIds?: boolean;
 }
+
+/** `flow.step.run.path` of a row of `raw.scopes`. */
+export const idText = `concat_ws('.', flow, step, run, path)`;
 
 /**
  * A search as one SELECT over `raw.scopes` and `raw.tags`: column `sid`, in the search's order, its limit applied. Every value is
@@ -29,8 +34,27 @@ export interface Page {
  *
  * @throws MarqueError WHERE_INVALID if the search has a `where` and `accepted` is missing.
  */
-export function compileSearch(search: Search, accepted?: Accepted, oldest = 0, { after = null }: Page = {}): Statement {
+export function compileSearch(search: Search, accepted?: Accepted, oldest = 0, page: Page = {}): Statement {
   const values = new Values();
+  const order = `\nORDER BY sid ${search.order === 'newest' ? 'DESC' : 'ASC'}`;
+  return { text: found(search, accepted, oldest, page, order, values), values: values.bound };
+}
+
+/** How many scopes a search finds. Nothing is put in order: DuckDB would sort what it counts. */
+export function compileCount(search: Search, accepted?: Accepted, oldest = 0): Statement {
+  const values = new Values();
+  const text = `SELECT count(*) FROM (${found(search, accepted, oldest, {}, '', values)})`;
+  return { text, values: values.bound };
+}
+
+function found(
+  search: Search,
+  accepted: Accepted | undefined,
+  oldest: number,
+  { after = null, withIds = false }: Page,
+  order: string,
+  values: Values,
+): string {
   const matches = scopePredicates(search, oldest, values);
   if (after !== null) matches.push(`sid ${search.order === 'newest' ? '<' : '>'} ${values.bind(BigInt(after))}`);
   if (search.where !== null) {
@@ -38,18 +62,15 @@ export function compileSearch(search: Search, accepted?: Accepted, oldest = 0, {
       throw new MarqueError('WHERE_INVALID', 'a JavaScript predicate has no SQL text of its own: give the tags that it accepts');
     matches.push(acceptedPredicate(search, accepted, oldest, values));
   }
-  const matching = `SELECT sid FROM raw.scopes${where(matches)}`;
-  const direction = search.order === 'newest' ? 'DESC' : 'ASC';
+  const matching = `SELECT sid${withIds ? `, ${idText} AS id` : ''} FROM raw.scopes${where(matches)}`;
   const limit = search.limit === null ? '' : `\nLIMIT ${values.bind(BigInt(search.limit))}`;
   const { runs } = search;
-  if (runs.kind !== 'recent') return { text: `${matching}\nORDER BY sid ${direction}${limit}`, values: values.bound };
-  const text = `WITH matching AS MATERIALIZED (${matching})
-SELECT sid FROM matching
+  if (runs.kind !== 'recent') return `${matching}${order}${limit}`;
+  return `WITH matching AS MATERIALIZED (${matching})
+SELECT ${withIds ? 'sid, id' : 'sid'} FROM matching
 WHERE sid // 4294967296 = (
   SELECT DISTINCT sid // 4294967296 AS run_number FROM matching ORDER BY run_number DESC LIMIT 1 OFFSET ${values.bind(BigInt(runs.back))}
-)
-ORDER BY sid ${direction}${limit}`;
-  return { text, values: values.bound };
+)${order}${limit}`;
 }
 
 /** Predicates as a WHERE that all of them must pass. */

@@ -1,11 +1,13 @@
-import { type Accepted, compileSearch } from './compile.ts';
+import { type Accepted, compileCount, compileSearch, idText } from './compile.ts';
 import { compileContents, compileDistinctTags, compileTagRows } from './compile-tags.ts';
 import { allOf, type Extent, extentOfSearch, overlap } from './extent.ts';
 import { Verdicts, WhereFailure } from './judge.ts';
+import { grown, growing, type PageSizes } from './page-sizes.ts';
+import { readIds } from './read-scopes.ts';
 import { findRecent } from './recent.ts';
 import type { Search } from './search.ts';
 import { runNumberOf, sidOf } from './sid.ts';
-import type { Result, Statement } from './store.ts';
+import type { Identified, Result, Statement } from './store.ts';
 import type { Tag } from './tag.ts';
 
 /** One state of a store, as far as a search asks it. */
@@ -15,17 +17,6 @@ export interface Asked {
   /** As for a `SqlSnapshot`. */
   readonly newestRun?: ((extent: Extent) => number | null) | undefined;
 }
-
-/** How many scopes a page has: the first at most so many, each further one eight times as many, up to the second. */
-export interface PageSizes {
-  readonly first: number;
-  readonly most: number;
-}
-
-const growing: PageSizes = { first: 256, most: 2 ** 18 };
-
-/** For somebody who wants all that is found. */
-export const large: PageSizes = { first: growing.most, most: growing.most };
 
 /** Up to so many distinct contents, and tags, what a JavaScript predicate accepts goes into SQL; beyond, tags are judged row by row. */
 const usualDistinct = 20_000;
@@ -43,10 +34,16 @@ interface Part {
   readonly search: Search;
   readonly oldest: number;
   readonly filter: Filter;
+  readonly wantsIds: boolean;
 }
 
-interface Look {
+/** Scopes, in the search's order, with their ids where those were wanted and could be had at once. */
+interface Found {
   readonly sids: readonly number[];
+  readonly ids: readonly string[] | null;
+}
+
+interface Look extends Found {
   /** The last scope that was looked at; null where there is nothing after it. */
   readonly last: number | null;
 }
@@ -72,11 +69,20 @@ export class Finder {
   }
 
   async *pages(sizes: PageSizes = growing): AsyncGenerator<readonly number[], void, undefined> {
+    for await (const { sids } of this.#pages(sizes, false)) yield sids;
+  }
+
+  /** The same with the ids, from the same queries; only where tags are judged row by row, from others. */
+  async *identified(sizes: PageSizes = growing): AsyncGenerator<Identified, void, undefined> {
+    for await (const { sids, ids } of this.#pages(sizes, true)) yield { sids, ids: ids ?? (await readIds(this.#asked, sids)) };
+  }
+
+  async *#pages(sizes: PageSizes, wantsIds: boolean): AsyncGenerator<Found, void, undefined> {
     const { runs, limit, where } = this.#search;
     const left = limit ?? Number.POSITIVE_INFINITY;
     if (left === 0) return;
     if (runs.kind !== 'recent') {
-      const part = { search: this.#search, oldest: 0, filter: await this.#filter(this.#search, 0) };
+      const part = { search: this.#search, oldest: 0, filter: await this.#filter(this.#search, 0), wantsIds };
       return yield* this.#from(part, null, left, sizes);
     }
     const size = Math.min(sizes.first, left);
@@ -85,15 +91,17 @@ export class Finder {
     const found = await this.#recent(async (part, oldest) => {
       [filter, begin] = [await this.#filter(part, oldest), oldest];
       if (filter.kind === 'rows') return await this.#lastMatch(part, oldest, filter);
-      return (await this.#look({ search: part, oldest, filter }, null, size)).sids;
+      const looked = await this.#look({ search: part, oldest, filter, wantsIds }, null, size);
+      return looked.sids.length === 0 ? null : looked;
     });
-    const [first] = found;
-    if (first === undefined) return;
+    if (found === null) return;
+    const { sids } = found;
+    const [first = 0] = sids;
     const inRun = { ...this.#search, where, runs: { kind: 'number', number: runNumberOf(first) } } as const;
-    const part = { search: inRun, oldest: begin, filter };
+    const part = { search: inRun, oldest: begin, filter, wantsIds };
     if ((filter as Filter).kind === 'rows') return yield* this.#from(part, null, left, sizes);
     yield found;
-    if (found.length === size) yield* this.#from(part, found.at(-1) as number, left - size, grown(sizes));
+    if (sids.length === size) yield* this.#from(part, sids.at(-1) as number, left - size, grown(sizes));
   }
 
   async count(): Promise<number> {
@@ -101,24 +109,23 @@ export class Finder {
       const filter = await this.#filter(search, oldest);
       if (filter.kind === 'rows') return null;
       if (isNothing(filter)) return 0;
-      const { text, values } = compileSearch(search, filter.accepted, oldest);
-      const statement = { text: `SELECT count(*) FROM (${text})`, values };
+      const statement = compileCount(search, filter.accepted, oldest);
       const [result] = await this.#asked.run(extentOfSearch(search, oldest), [statement]);
       return (result as Result).values[0]?.[0] as number;
     };
     let isByRows = false;
-    const [counted = 0] = await this.#recent(async (part, oldest) => {
+    const counted = await this.#recent(async (part, oldest) => {
       const found = await count(part, oldest);
       isByRows ||= found === null;
-      return found === 0 ? [] : [found ?? 0];
+      return found === 0 ? null : (found ?? 0);
     });
-    if (!isByRows) return counted;
+    if (!isByRows) return counted ?? 0;
     let sum = 0;
     for await (const sids of this.pages({ first: mostJudged, most: mostJudged })) sum += sids.length;
     return sum;
   }
 
-  async #recent(find: (part: Search, oldest: number) => Promise<readonly number[]>): Promise<readonly number[]> {
+  async #recent<T extends {}>(find: (part: Search, oldest: number) => Promise<T | null>): Promise<T | null> {
     return await findRecent(this.#search, this.#asked.newestRun ?? (() => null), find);
   }
 
@@ -127,7 +134,7 @@ export class Finder {
     start: number | null,
     most: number,
     sizes: PageSizes,
-  ): AsyncGenerator<readonly number[], void, undefined> {
+  ): AsyncGenerator<Found, void, undefined> {
     const byRows = part.filter.kind === 'rows';
     let after = start;
     let left = most;
@@ -136,13 +143,13 @@ export class Finder {
       const count = byRows ? Math.min(size, mostJudged) : Math.min(size, left);
       const oldest = count < sizes.most ? this.#oldestOf(runs, part, after) : part.oldest;
       if (oldest === null) return;
-      const { sids, last } = await this.#look({ ...part, oldest }, after, count);
-      const found = sids.length > left ? sids.slice(0, left) : sids;
-      if (found.length > 0) yield found;
+      const { sids, ids, last } = await this.#look({ ...part, oldest }, after, count);
+      const most = Math.min(sids.length, left);
+      if (most > 0) yield most === sids.length ? { sids, ids } : { sids: sids.slice(0, most), ids: ids?.slice(0, most) ?? null };
       if (last === null && oldest === part.oldest) return;
       after = last ?? sidOf(oldest, 0);
       if (last === null) runs *= 8;
-      left -= found.length;
+      left -= most;
     }
   }
 
@@ -162,16 +169,17 @@ export class Finder {
 
   /** Looks at up to `size` scopes after a sid. */
   async #look(part: Part, after: number | null, size: number): Promise<Look> {
-    const { search, oldest, filter } = part;
-    if (isNothing(filter)) return { sids: [], last: null };
+    const { search, oldest, filter, wantsIds } = part;
+    if (isNothing(filter)) return { sids: [], ids: [], last: null };
     const asked: Search = filter.kind === 'rows' ? { ...search, where: null } : search;
     const accepted = filter.kind === 'rows' ? undefined : filter.accepted;
     const limit = Number.isFinite(size) ? size : null;
-    const statement = compileSearch({ ...asked, limit }, accepted, oldest, { after });
+    const withIds = wantsIds && filter.kind === 'accepted';
+    const statement = compileSearch({ ...asked, limit }, accepted, oldest, { after, withIds });
     const [result] = await this.#asked.run(extentAfter(asked, oldest, after), [statement]);
-    const sids = (result as Result).values[0] as readonly number[];
+    const [sids, ids = null] = (result as Result).values as [number[], string[]?];
     const last = sids.length < size ? null : (sids.at(-1) as number);
-    return { sids: filter.kind === 'rows' ? await this.#passing(part, filter.contents, sids) : sids, last };
+    return { sids: filter.kind === 'rows' ? await this.#passing(part, filter.contents, sids) : sids, ids, last };
   }
 
   /** Of these scopes those with a tag that the predicate accepts. All tags are judged, also those that do not matter any more. */
@@ -203,17 +211,17 @@ export class Finder {
   }
 
   /** The newest scope of the run that a search for a recent one means, where tags are judged row by row. */
-  async #lastMatch(part: Search, oldest: number, filter: Filter): Promise<readonly number[]> {
+  async #lastMatch(part: Search, oldest: number, filter: Filter): Promise<Found | null> {
     const search: Search = { ...part, runs: { kind: 'all' }, order: 'newest' };
     const newest = async (before: number | null): Promise<number | undefined> => {
       const end = before === null ? null : sidOf(before, 0);
-      for await (const [sid] of this.#from({ search, oldest, filter }, end, 1, growing)) return sid;
+      for await (const { sids } of this.#from({ search, oldest, filter, wantsIds: false }, end, 1, growing)) return sids[0];
       return undefined;
     };
     const { back, before } = part.runs as Extract<Search['runs'], { kind: 'recent' }>;
     const last = await newest(before);
     const found = last === undefined || back === 0 ? last : await newest(runNumberOf(last));
-    return found === undefined ? [] : [found];
+    return found === undefined ? null : { sids: [found], ids: null };
   }
 
   async #filter(search: Search, oldest: number): Promise<Filter> {
@@ -266,16 +274,12 @@ export class Finder {
   }
 
   async #idOf(sid: number): Promise<string> {
-    const text = `SELECT concat_ws('.', flow, step, run, path) FROM raw.scopes WHERE sid = $1`;
+    const text = `SELECT ${idText} FROM raw.scopes WHERE sid = $1`;
     const [result] = await this.#asked.run({ ...allOf(['scopes']), sids: [{ first: sid, last: sid }] }, [
       { text, values: [BigInt(sid)] },
     ]);
     return (result as Result).values[0]?.[0] as string;
   }
-}
-
-function grown({ first, most }: PageSizes): PageSizes {
-  return { first: Math.min(first * 8, Math.max(first, most)), most };
 }
 
 /** Whether nothing can pass. */

@@ -74,10 +74,11 @@ export class Query extends Lazy<Scope> {
   async ids(): Promise<string[]> {
     return await this.#ask(async (snapshot) => {
       const ids: string[] = [];
-      for await (const sids of this.#sids(snapshot, this.#search, true)) {
-        for (const id of await snapshot.ids(sids, this.#reading)) ids.push(id);
-        for (const sid of sids) this.#witness?.found(sid);
+      for await (const page of snapshot.ids(this.#search, { ...this.#reading, wantsAll: true })) {
+        for (const id of page.ids) ids.push(id);
+        for (const sid of page.sids) this.#witness?.found(sid);
       }
+      if (ids.length === 0) await this.#checkRun(snapshot);
       return ids;
     });
   }

@@ -1,4 +1,4 @@
-import { where } from './compile.ts';
+import { idText, where } from './compile.ts';
 import { type Extent, extentOfSids } from './extent.ts';
 import type { TableName } from './schema.ts';
 import type { ArtifactChoice, EncodedArtifact, Result, ScopeRecord, Statement, Status, UnreadArtifact } from './store.ts';
@@ -53,7 +53,7 @@ export async function readScopes(
 export async function readIds(tables: ScopeTables, sids: readonly number[]): Promise<readonly string[]> {
   if (sids.length === 0) return [];
   const [result = nothing] = await ask(tables, sids, [
-    { table: 'scopes', columns: `sid, concat_ws('.', flow, step, run, path)` },
+    { table: 'scopes', columns: `sid, ${idText}` },
   ]);
   const [keys = [], ids = []] = result.values as [number[]?, string[]?];
   const found = new Map<number, string>();

@@ -9,26 +9,26 @@ import { lastRunNumber } from './sid.ts';
  * such a one is not heard of.
  *
  * @param newestRun where to begin within an extent: -1 where there is nothing for certain, null where nobody knows
- * @param find what the search finds in runs with at least the number `oldest`
+ * @param find what the search finds in runs with at least the number `oldest`; null where that is nothing
  */
-export async function findRecent(
+export async function findRecent<T extends {}>(
   search: Search,
   newestRun: (extent: Extent) => number | null,
-  find: (search: Search, oldest: number) => Promise<readonly number[]>,
-): Promise<readonly number[]> {
+  find: (search: Search, oldest: number) => Promise<T | null>,
+): Promise<T | null> {
   if (search.runs.kind !== 'recent' || search.limit === 0) return await find(search, 0);
   const { back, before } = search.runs;
   let end = before;
   for (let count = back + 1; ; count *= 8) {
     const part = { ...search, runs: { kind: 'recent', back, before: end } } as const;
     const last = newestLooked(part, end, newestRun);
-    if (last === -1) return [];
+    if (last === -1) return null;
     const oldest = Math.max(0, last - count + 1);
     const found = await find(part, oldest).catch((error: unknown) => {
       if (!(error instanceof WhereFailure)) throw error;
       return findAfter(error, oldest, end ?? lastRunNumber + 1, (from) => find(part, from));
     });
-    if (found.length > 0 || oldest === 0) return found;
+    if (found !== null || oldest === 0) return found;
     if (back === 0) end = oldest; // of the run before the last, the last may have been among these
   }
 }
@@ -40,22 +40,22 @@ export async function findRecent(
  * @param throwing in runs from this one on it throws
  * @param empty in runs from this one on there is nothing to find
  */
-async function findAfter(
+async function findAfter<T extends {}>(
   failure: WhereFailure,
   throwing: number,
   empty: number,
-  find: (oldest: number) => Promise<readonly number[]>,
-): Promise<readonly number[]> {
+  find: (oldest: number) => Promise<T | null>,
+): Promise<T | null> {
   if (empty - throwing <= 1) throw failure;
   const middle = Math.floor((throwing + empty) / 2);
-  let found: readonly number[];
+  let found: T | null;
   try {
     found = await find(middle);
   } catch (error) {
     if (!(error instanceof WhereFailure)) throw error;
     return await findAfter(error, middle, empty, find);
   }
-  return found.length > 0 ? found : await findAfter(failure, throwing, middle, find);
+  return found ?? (await findAfter(failure, throwing, middle, find));
 }
 
 /** The number of the oldest run among those that a search looks at first; 0 where it looks at all. */

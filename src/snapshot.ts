@@ -7,15 +7,27 @@ import { compileSearch } from './compile.ts';
 import { MarqueError } from './error.ts';
 import { Explanation, type TableReading } from './explanation.ts';
 import { allOf, type Extent, extentOfSearch, extentOfSids, narrow, type Within } from './extent.ts';
-import { Finder, large, type PageSizes } from './find.ts';
-import { readIds, readScopes, type ScopeTables } from './read-scopes.ts';
+import { Finder } from './find.ts';
+import { large, type PageSizes } from './page-sizes.ts';
+import { readScopes, type ScopeTables } from './read-scopes.ts';
 import { oldestAtFirst } from './recent.ts';
 import { SnapshotReleased } from './released.ts';
 import { type TableName, tableNames } from './schema.ts';
 import { scopeTable } from './scope-table.ts';
 import type { Search } from './search.ts';
 import { extentOfSelect } from './select-extent.ts';
-import type { Asking, PageAsking, ReadAsking, Result, ScopeRecord, Snapshot, SqlAsking, Staged, Statement } from './store.ts';
+import type {
+  Asking,
+  Identified,
+  PageAsking,
+  ReadAsking,
+  Result,
+  ScopeRecord,
+  Snapshot,
+  SqlAsking,
+  Staged,
+  Statement,
+} from './store.ts';
 import { withViewNames } from './unknown-view.ts';
 
 export interface SqlSnapshotOptions {
@@ -77,8 +89,8 @@ export class SqlSnapshot implements Snapshot {
     return await readScopes(this.#tables(signal), sids, { artifacts, bytes });
   }
 
-  async ids(sids: readonly number[], { signal }: Asking = {}): Promise<readonly string[]> {
-    return await readIds(this.#tables(signal), sids);
+  ids(search: Search, asking: PageAsking = {}): AsyncGenerator<Identified, void, undefined> {
+    return this.#finder(search, asking).identified(asking.wantsAll === true ? large : undefined);
   }
 
   async slugs(): Promise<readonly string[]> {

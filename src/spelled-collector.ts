@@ -44,21 +44,17 @@ export class SpelledCollector implements Collector {
 export function packed(texts: readonly string[]): Texts {
   const offsets = new Int32Array(texts.length + 1);
   texts.forEach((text, index) => (offsets[index + 1] = (offsets[index] as number) + Buffer.byteLength(text)));
-  const bytes = Buffer.alloc(offsets[texts.length] as number);
-  texts.forEach((text, index) => bytes.write(text, offsets[index] as number));
-  return { bytes: new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length), offsets };
+  return { bytes: Uint8Array.from(Buffer.from(texts.join(''))), offsets };
 }
 
 /** A UUID is a number of 128 bits, the last byte first, whose first bit is inverted so that it sorts as its text does. */
 function uuidsOf(vector: Vector, count: number): (row: number) => string {
-  const bytes = Buffer.from(bytesOf(vector, count * 16).buffer);
-  for (let row = 0; row < count; row++) {
-    const one = bytes.subarray(row * 16, (row + 1) * 16).reverse();
-    one[0] = (one[0] as number) ^ 0x80;
-  }
+  const bytes = Buffer.from(bytesOf(vector, count * 16).toReversed().buffer); // and so the last row first
+  for (let at = 0; at < bytes.length; at += 16) bytes[at] = (bytes[at] as number) ^ 0x80;
   const digits = bytes.toString('hex');
   return (row) => {
-    const at = (from: number, to: number): string => digits.slice(row * 32 + from, row * 32 + to);
-    return `${at(0, 8)}-${at(8, 12)}-${at(12, 16)}-${at(16, 20)}-${at(20, 32)}`;
+    const at = (count - 1 - row) * 32;
+    const part = (from: number, to: number): string => digits.slice(at + from, at + to);
+    return `${part(0, 8)}-${part(8, 12)}-${part(12, 16)}-${part(16, 20)}-${part(20, 32)}`;
   };
 }

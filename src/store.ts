@@ -155,6 +155,12 @@ export interface PageAsking extends Asking {
   readonly wantsAll?: boolean;
 }
 
+/** Scopes, in the order of a search, and `flow.step.run.path` of each. */
+export interface Identified {
+  readonly sids: readonly number[];
+  readonly ids: readonly string[];
+}
+
 /** How scopes are read. */
 export interface ReadAsking extends Asking {
   /** All of them by default. */
@@ -186,8 +192,8 @@ export interface Snapshot {
   /** The scopes with these sids, in this order; sids that are not there are left out. */
   read(sids: readonly number[], asking?: ReadAsking): Promise<readonly ScopeRecord[]>;
 
-  /** `flow.step.run.path` of these scopes, in this order. */
-  ids(sids: readonly number[], asking?: Asking): Promise<readonly string[]>;
+  /** The same as `pages`, with the ids. */
+  ids(search: Search, asking?: PageAsking): AsyncGenerator<Identified, void, undefined>;
 
   /** The slugs of all runs, also of those without any scope, and without those that were deleted. */
   slugs(): Promise<readonly string[]>;

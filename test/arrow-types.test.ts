@@ -177,7 +177,7 @@ test.each([
   const asked = (select: string) => connection.query({ text: `${lists} ${select}`, values: [] });
   const result = await asked(text);
   const texts = await asked(`SELECT to_json(v)::VARCHAR AS t FROM (${text}) AS q(v)`);
-  const sorted = (all: readonly unknown[]): readonly unknown[] => all.toSorted();
+  const sorted = (all: readonly unknown[]): readonly unknown[] => all.toSorted((a, b) => (String(a) < String(b) ? -1 : 1));
   const values = [...rowsOf(result)].map((row) => JSON.stringify(Object.values(row)[0]));
   expect(sorted(values)).toEqual(sorted([...rowsOf(texts)].map(({ t }) => t ?? 'null')));
 });
@@ -192,7 +192,7 @@ function textOf(type: DataType): string {
   if (Types.isMap(type)) return `Map<${fields(((type.children[0] as Field).type as { children: Field[] } & DataType).children)}>`;
   if (Types.isList(type)) return `List<${textOf((type.children[0] as Field).type)}>`;
   if (Types.isStruct(type)) return `Struct<${fields(type.children)}>`;
-  return String(type);
+  return String(type as { toString(): string });
 }
 
 /** The values of the only column, read by Arrow's own getters. */

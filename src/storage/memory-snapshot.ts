@@ -7,6 +7,7 @@ import type {
   ArtifactChoice,
   Asking,
   Batch,
+  Identified,
   ReadAsking,
   Result,
   ScopeRecord,
@@ -64,9 +65,8 @@ export class MemorySnapshot implements Snapshot {
     return artifacts === true ? records : records.map((record) => withArtifacts(record, artifacts));
   }
 
-  async ids(sids: readonly number[], { signal }: Asking = {}): Promise<readonly string[]> {
-    this.#checkReleased(signal);
-    return await this.#source.ids(sids, signal);
+  async *ids(search: Search, asking: Asking = {}): AsyncGenerator<Identified, void, undefined> {
+    for await (const sids of this.pages(search, asking)) yield { sids, ids: await this.#source.ids(sids, asking.signal) };
   }
 
   async slugs(): Promise<readonly string[]> {

@@ -273,18 +273,19 @@ export abstract class Storage extends History implements AsyncDisposable {
     this.#snapshots.add(snapshot);
     const told = async <T>(answer: Promise<T>): Promise<T> => await answer.catch((error: unknown) => this.#rethrow(error));
     const rethrow = (error: unknown) => this.#rethrow(error);
+    async function* toldEach<T>(pages: AsyncGenerator<T, void, undefined>): AsyncGenerator<T, void, undefined> {
+      try {
+        yield* pages;
+      } catch (error) {
+        rethrow(error);
+      }
+    }
     return {
       find: (search, asking) => told(snapshot.find(search, asking)),
-      pages: async function* (search, asking) {
-        try {
-          yield* snapshot.pages(search, asking);
-        } catch (error) {
-          rethrow(error);
-        }
-      },
+      pages: (search, asking) => toldEach(snapshot.pages(search, asking)),
       count: (search, asking) => told(snapshot.count(search, asking)),
       read: (sids, asking) => told(snapshot.read(sids, asking)),
-      ids: (sids, asking) => told(snapshot.ids(sids, asking)),
+      ids: (search, asking) => toldEach(snapshot.ids(search, asking)),
       slugs: () => told(snapshot.slugs()),
       newestRun: (within) => snapshot.newestRun(within),
       explain: (what) => told(snapshot.explain(what)),
