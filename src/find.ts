@@ -144,12 +144,12 @@ export class Finder {
       const oldest = count < sizes.most ? this.#oldestOf(runs, part, after) : part.oldest;
       if (oldest === null) return;
       const { sids, ids, last } = await this.#look({ ...part, oldest }, after, count);
-      const most = Math.min(sids.length, left);
-      if (most > 0) yield most === sids.length ? { sids, ids } : { sids: sids.slice(0, most), ids: ids?.slice(0, most) ?? null };
+      const taken = Math.min(sids.length, left);
+      if (taken > 0) yield { sids: sids.slice(0, taken), ids: ids?.slice(0, taken) ?? null };
       if (last === null && oldest === part.oldest) return;
       after = last ?? sidOf(oldest, 0);
       if (last === null) runs *= 8;
-      left -= most;
+      left -= taken;
     }
   }
 

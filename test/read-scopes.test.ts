@@ -41,6 +41,10 @@ afterAll(async () => {
   await store.close();
 });
 
+function idOf({ flow, step, run, path }: ScopeRecord): string {
+  return `${flow}.${step}.${run}.${path}`;
+}
+
 test('scopes that are read one by one have their own children, and of artifacts with one name the last', () => {
   expect(all.size).toBe(counts.reduce((a, b) => a + b));
   const second = [...all.values()].find(({ path }) => path === '0-2') as ScopeRecord;
@@ -59,10 +63,7 @@ describe('many scopes at once', () => {
   test('are those that were asked for, in the same order, however they lie', async () => {
     await fc.assert(
       fc.asyncProperty(anySids(), async (sids) => {
-        const expected = asRead(sids);
-        expect(await snapshot.read(sids)).toEqual(expected);
-        const ids = expected.map(({ flow, step, run, path }) => `${flow}.${step}.${run}.${path}`);
-        expect(await snapshot.ids(sids)).toEqual(ids);
+        expect(await snapshot.read(sids)).toEqual(asRead(sids));
       }),
       { seed: 20_261_122, numRuns: isLarge ? 200 : 25 },
     );
@@ -93,7 +94,7 @@ describe('many scopes at once', () => {
   });
 });
 
-test('the pages of a search, which look at the newest runs first, are together what it finds at once', async () => {
+test('the pages of a search, which look at the newest runs first, are together what it finds at once, as are its ids and their count', async () => {
   const runs = fc.constantFrom<RunSelection>(
     { kind: 'all' },
     { kind: 'slug', glob: compileGlob('run-n{1,4,7,12}') },
@@ -114,7 +115,16 @@ test('the pages of a search, which look at the newest runs first, are together w
       const pages: number[] = [];
       for await (const page of snapshot.pages(searchFor(asked), { wantsAll })) pages.push(...page);
       const found = await snapshot.find(searchFor({ ...asked, limit: null })); // at once: over all runs
-      expect(pages).toEqual(found.slice(0, asked.limit ?? undefined));
+      const expected = found.slice(0, asked.limit ?? undefined);
+      expect(pages).toEqual(expected);
+      expect(await snapshot.count(searchFor(asked))).toBe(expected.length);
+      const [sids, ids]: [number[], string[]] = [[], []];
+      for await (const page of snapshot.ids(searchFor(asked), { wantsAll })) {
+        sids.push(...page.sids);
+        ids.push(...page.ids);
+      }
+      expect(sids).toEqual(expected);
+      expect(ids).toEqual(expected.map((sid) => idOf(all.get(sid) as ScopeRecord)));
     }),
     { seed: 20_261_123, numRuns: isLarge ? 400 : 60 },
   );
