@@ -33,7 +33,7 @@ import { ResultTable } from './result-table.ts';
  *
  * @param batches all of the schema, which also stands for a table without rows
  */
-export function userTable(schema: Schema, batches: readonly RecordBatch[]): ResultTable {
+function userTable(schema: Schema, batches: readonly RecordBatch[]): ResultTable {
   return new ResultTable(schema, [...batches]);
 }
 

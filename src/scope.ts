@@ -148,7 +148,7 @@ export class Scope implements Reference {
   }
 }
 
-export function idOf(record: Pick<ScopeRecord, 'flow' | 'step' | 'run' | 'path'>): string {
+function idOf(record: Pick<ScopeRecord, 'flow' | 'step' | 'run' | 'path'>): string {
   return `${record.flow}.${record.step}.${record.run}.${record.path}`;
 }
 
