@@ -76,6 +76,14 @@ export function extentOfSearch(search: Search, oldest = 0): Extent {
   return { ...allOf(tables), sids: sidsOf(runs, oldest), texts, times };
 }
 
+/** What a search looks at beyond a sid, in its order. */
+export function extentAfter(search: Search, oldest: number, after: number | null): Extent {
+  const extent = extentOfSearch(search, oldest);
+  if (after === null) return extent;
+  const rest = search.order === 'newest' ? { first: 0, last: after - 1 } : { first: after + 1, last: Number.MAX_SAFE_INTEGER };
+  return { ...extent, sids: overlap(extent.sids, [rest]) };
+}
+
 /** The scopes with these keys, and everything that is read with them. */
 export function extentOfSids(sids: readonly number[]): Extent {
   const ranges: { first: number; last: number }[] = [];

@@ -1,6 +1,6 @@
 import { type Accepted, compileCount, compileSearch, idText } from './compile.ts';
 import { compileContents, compileDistinctTags, compileTagRows } from './compile-tags.ts';
-import { allOf, type Extent, extentOfSearch, overlap } from './extent.ts';
+import { allOf, type Extent, extentAfter, extentOfSearch } from './extent.ts';
 import { Verdicts, WhereFailure } from './judge.ts';
 import { grown, growing, type PageSizes } from './page-sizes.ts';
 import { readIds } from './read-scopes.ts';
@@ -129,12 +129,7 @@ export class Finder {
     return await findRecent(this.#search, this.#asked.newestRun ?? (() => null), find);
   }
 
-  async *#from(
-    part: Part,
-    start: number | null,
-    most: number,
-    sizes: PageSizes,
-  ): AsyncGenerator<Found, void, undefined> {
+  async *#from(part: Part, start: number | null, most: number, sizes: PageSizes): AsyncGenerator<Found, void, undefined> {
     const byRows = part.filter.kind === 'rows';
     let after = start;
     let left = most;
@@ -286,14 +281,6 @@ export class Finder {
 function isNothing(filter: Filter): boolean {
   const { contents, tags } = (filter.kind === 'accepted' ? filter.accepted : undefined) ?? { contents: null, tags: null };
   return contents?.length === 0 && tags?.length === 0;
-}
-
-/** What a search looks at beyond a sid, in its order. */
-function extentAfter(search: Search, oldest: number, after: number | null): Extent {
-  const extent = extentOfSearch(search, oldest);
-  if (after === null) return extent;
-  const rest = search.order === 'newest' ? { first: 0, last: after - 1 } : { first: after + 1, last: Number.MAX_SAFE_INTEGER };
-  return { ...extent, sids: overlap(extent.sids, [rest]) };
 }
 
 function tagsIn({ values: [contents = [], numbers = []], rowCount }: Result): readonly Tag[] {

@@ -52,9 +52,7 @@ export async function readScopes(
 /** `flow.step.run.path` of the scopes with these sids, in this order. */
 export async function readIds(tables: ScopeTables, sids: readonly number[]): Promise<readonly string[]> {
   if (sids.length === 0) return [];
-  const [result = nothing] = await ask(tables, sids, [
-    { table: 'scopes', columns: `sid, ${idText}` },
-  ]);
+  const [result = nothing] = await ask(tables, sids, [{ table: 'scopes', columns: `sid, ${idText}` }]);
   const [keys = [], ids = []] = result.values as [number[]?, string[]?];
   const found = new Map<number, string>();
   for (let row = 0; row < keys.length; row++) found.set(keys[row] as number, ids[row] as string);

@@ -39,6 +39,14 @@ async function pagesOf(finder: Finder, sizes?: PageSizes): Promise<(readonly num
   return pages;
 }
 
+/** The sid and the id of each scope. */
+async function identifiedBy(finder: Finder, sizes: PageSizes): Promise<(readonly [sid: number, id: string])[]> {
+  const found: (readonly [number, string])[] = [];
+  for await (const { sids, ids } of finder.identified(sizes))
+    found.push(...sids.map((sid, index) => [sid, ids[index] as string] as const));
+  return found;
+}
+
 /** With at most so many distinct tags, a JavaScript predicate is answered in SQL. */
 async function withFinder<T>(
   search: Search,
@@ -157,6 +165,11 @@ async function batchOf(history: readonly Made[]): Promise<Batch> {
   return await batchOfRows({ scopes, tags });
 }
 
+function idIn(history: readonly Made[], sid: number): string | undefined {
+  const scope = history.find(({ number, ordinal }) => sidOf(number, ordinal) === sid);
+  return scope && `${scope.flow}.${scope.step}.${slugs[scope.number - 1]}.${scope.path}`;
+}
+
 describe('a compiled search', () => {
   test('finds in DuckDB what evaluateSearch finds in memory, in the same order', async () => {
     let found = 0;
@@ -187,6 +200,9 @@ describe('a compiled search', () => {
             const expected = evaluateSearch(search, (...asked) => new MemoryRows([batch]).candidates(...asked));
             const pages = await withFinder(search, batch, mostDistinct, (finder) => pagesOf(finder, size));
             expect(pages.flat()).toEqual(expected);
+            expect(await withFinder(search, batch, mostDistinct, (finder) => identifiedBy(finder, size))).toEqual(
+              expected.map((sid) => [sid, idIn(history, sid)]),
+            );
             expect(pages.every((page) => page.length > 0)).toBe(true);
             expect(await withFinder(search, batch, mostDistinct, (finder) => finder.count())).toBe(expected.length);
             if (pages.length > 1) several++;

@@ -11,9 +11,7 @@ const tag = (content: string, value: number | null = null): Tag => ({ content, v
 const inOrder =
   (scopes: readonly Candidate[]): Scopes =>
   (order, isAsked) =>
-    scopes
-      .filter(({ sid }) => isAsked(runNumberOf(sid)))
-      .sort((a, b) => (order === 'newest' ? b.sid - a.sid : a.sid - b.sid));
+    scopes.filter(({ sid }) => isAsked(runNumberOf(sid))).sort((a, b) => (order === 'newest' ? b.sid - a.sid : a.sid - b.sid));
 
 describe('evaluateSearch', () => {
   /** Scopes by run and ordinal; those of run 2 have tags. */
