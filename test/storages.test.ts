@@ -114,6 +114,15 @@ describe.each(Object.entries(storages))('%s', (name, make) => {
     expect(seen).toEqual([[1, 2], ['done'], [{ content: 'loss', value: 0.5 }], [{ step: 'first', status: 'ok' }]]);
   });
 
+  test('whoever asks while the first run of a new store begins is answered', async () => {
+    await using storage = make(join(temporaryFolder(), 'history'));
+    const running = newFlow(storage).push(step('works', nothing)).execute();
+    expect(await storage.search('*').count()).toBeLessThan(2);
+    expect(await storage.sql`SELECT 1 FROM scopes`).not.toHaveLength(2);
+    await running;
+    expect(await storage.search('*').count()).toBe(1);
+  });
+
   test('rows are seen once while flushes go on under queries', async () => {
     const storage = make(temporaryFolder());
     const counts: number[] = [];

@@ -30,7 +30,7 @@ test('the SQL of a search finds the same sids in plain DuckDB after open.sql, it
     const expected = (await query).map(({ id }) => id);
     const ids = await Promise.all(
       rows.map(async ([sid]) => {
-        const found = await connection.runAndReadAll(`SELECT id FROM scopes WHERE sid = ${String(sid)}`);
+        const found = await connection.runAndReadAll(`SELECT id FROM scopes WHERE sid = ${sid as string}`);
         return found.getRowsJson()[0]?.[0];
       }),
     );

@@ -11,7 +11,7 @@ import { settled } from '../settled.ts';
 import { slugDraws } from '../slug.ts';
 import type { Composition, SqlQuery } from '../sql-query.ts';
 import type { StepLike } from '../step.ts';
-import type { Batch, Snapshot, Statement, Store } from '../store.ts';
+import type { Batch, Claim, Snapshot, Statement, Store } from '../store.ts';
 import { type Durability, Writer } from '../writer.ts';
 import type { Destination } from './bring-in.ts';
 import type { RunChoice } from './chosen-runs.ts';
@@ -43,6 +43,7 @@ export abstract class Storage extends History implements AsyncDisposable {
   readonly #durability: Durability;
   readonly #writers = new Set<Writer>();
   readonly #ended = new Set<Writer>(); // of #writers, those whose run is over: they leave with their last rows
+  readonly #claiming = new Set<Promise<Claim>>(); // of runs that begin
   readonly #snapshots = new Set<Snapshot>();
   readonly #queries = new WeakSet<object>(); // that this storage has made
   readonly #imports = new Queue(1);
@@ -172,7 +173,9 @@ export abstract class Storage extends History implements AsyncDisposable {
   /** @internal Claims a run and returns what carries its rows into the store. */
   async begin(flow: string, uuid: string, onFailure: (message: string) => void): Promise<Writer> {
     this.#checkOpen();
-    const claim = await this.#store.claim({ uuid, flow, drawSlug: slugDraws(), begins: true });
+    const claiming = this.#store.claim({ uuid, flow, drawSlug: slugDraws(), begins: true });
+    this.#claiming.add(claiming);
+    const claim = await claiming.finally(() => this.#claiming.delete(claiming));
     const writer = new Writer({
       claim,
       uuid,
@@ -260,6 +263,7 @@ export abstract class Storage extends History implements AsyncDisposable {
 
   async #snapshot(): Promise<Snapshot> {
     this.#checkOpen();
+    await Promise.allSettled(this.#claiming); // a new store is there once its first run is: whoever asks meanwhile is told so
     const unflushed: readonly (readonly Batch[])[] = await Promise.all([...this.#writers].map((writer) => writer.unflushed()));
     return await this.ending(await this.#store.snapshot(unflushed.flat()));
   }
