@@ -12,7 +12,8 @@ export function isFatal(message: string): boolean {
 
 /** What keeps DuckDB from giving the tree of a text, for people. It looks for the values of a PIVOT with a statement of its own, unless they are given. */
 export function unparsable(message: string, text: string): string {
-  if (!message.startsWith('Only SELECT') || !/\bpivot\b/i.test(text)) return message;
+  if (!message.startsWith('Only SELECT')) return message;
+  if (!/\bpivot\b/i.test(text)) return `${show(text.trim(), 100)} is something else`;
   return `a PIVOT has to name its values, as in PIVOT tags ON content IN ('loss', 'accuracy') USING max(value)`;
 }
 

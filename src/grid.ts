@@ -93,7 +93,8 @@ function levelJson(name: string, value: unknown): string {
 }
 
 function checkCount(points: number): void {
-  if (points > mostPoints) invalid('grid', `a grid of ${points} points`, `at most ${mostPoints}`);
+  if (points > mostPoints)
+    throw new MarqueError('OPTION_INVALID', `the grid has ${points} points: give one of at most ${mostPoints}`);
 }
 
 function invalid(option: string, value: unknown, wanted: string): never {

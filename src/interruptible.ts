@@ -39,12 +39,14 @@ export async function interruptible<T>(
 /** How often somebody is told how far a query is, in milliseconds. */
 const interval = 100;
 
-/** Is told which part of the work is done, above 0 and up to 1, null where DuckDB does not know, and how long it has taken so far. */
-export type OnProgress = (fraction: number | null, elapsedMs: number) => void;
+/**
+ * Is told which part of the work is done, above 0 and up to 1, null where DuckDB does not know, and how long it has taken so far. It may be async.
+ */
+export type OnProgress = (fraction: number | null, elapsedMs: number) => unknown;
 
 /**
- * The same, and tells from time to time which part of the work is done, never less than before. What `onProgress` throws
- * gives the query up, too. DuckDB counts only where it is told to, which costs nothing that could be measured, and prints unless it is told not to.
+ * The same, and tells from time to time which part of the work is done, never less than before. What `onProgress` throws, or
+ * rejects with, gives the query up, too. DuckDB counts only where it is told to, which costs nothing that could be measured, and prints unless it is told not to.
  */
 export async function observed<T>(
   connection: DuckDBConnection,
@@ -59,7 +61,8 @@ export async function observed<T>(
     // Below 0 where it is not known, and 0 to the end where it counts nothing, as for the branches of a UNION ALL.
     latest = Math.max(latest, Math.min(connection.progress.percentage / 100, 1));
     try {
-      onProgress(latest > 0 ? latest : null, performance.now() - begun);
+      const told = onProgress(latest > 0 ? latest : null, performance.now() - begun);
+      if (told instanceof Promise) told.catch((error: unknown) => failed.abort(error));
     } catch (error) {
       failed.abort(error);
     }

@@ -68,8 +68,8 @@ export function traceOf(query: 'lineage' | 'impact', choice: ScopeChoice, option
 /** Null where there is no limit. */
 function checkedDepth({ depth = 100 }: LineageOptions): number | null {
   if (depth === Number.POSITIVE_INFINITY) return null;
-  if (Number.isSafeInteger(depth) && depth >= 0) return depth;
-  throw new MarqueError('OPTION_INVALID', `depth is ${show(depth)}: give a whole number of steps, or Infinity`);
+  if (Number.isSafeInteger(depth) && depth >= 1) return depth;
+  throw new MarqueError('OPTION_INVALID', `depth is ${show(depth)}: give a whole number of steps from 1 on, or Infinity`);
 }
 
 /** Finds the key of a scope, if it is there; null for a text that can be no id. */

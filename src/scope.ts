@@ -101,7 +101,7 @@ export class Scope implements Reference {
 
   /** In the order in which they were set. */
   get tags(): readonly Tag[] {
-    return this.#record.tags;
+    return Object.freeze(this.#record.tags) as readonly Tag[];
   }
 
   /** The names of what was kept. */

@@ -13,7 +13,7 @@ export function statementOf(strings: TemplateStringsArray, values: readonly unkn
   values.forEach(checkSqlValue);
   const parts = strings.raw.map((part) => part.replaceAll(/\\(?=`|\$\{)/g, ''));
   const text = parts.reduce((sql, part, index) => `${sql}$${index}${part}`);
-  if (parts.some((part) => /\$\d/.test(part))) refuseTwice(text, values.length);
+  if (values.length > 0 && parts.some((part) => /\$\d|\?/.test(part))) refuseOwn(text, values.length);
   return { text, values: values as readonly SqlValue[] };
 }
 
@@ -26,19 +26,19 @@ function checkSqlValue(value: unknown, index: number): void {
   );
 }
 
-/** What a `$1` can stand in without being a parameter: texts, quoted names, comments, names, and texts between `$$`. */
+/** What a `$1` or `?` can stand in without being a parameter: texts, quoted names, comments, names, and texts between `$$`. */
 const token =
-  /[eE]'(?:\\[^]|''|[^'\\])*'|'(?:''|[^'])*'|"(?:""|[^"])*"|--[^\n]*|\/\*[^]*?\*\/|\$([A-Za-z_]\w*)?\$[^]*?\$\1\$|[\p{L}_][\p{L}\w$]*|\$(\d+)/gu;
+  /[eE]'(?:\\[^]|''|[^'\\])*'|'(?:''|[^'])*'|"(?:""|[^"])*"|--[^\n]*|\/\*[^]*?\*\/|\$([A-Za-z_]\w*)?\$[^]*?\$\1\$|[\p{L}_][\p{L}\w$]*|\$(\d+)|(\?)/gu;
 
-/** Each value has its number once: a second one was written by hand, and would quietly be that value. */
-function refuseTwice(text: string, count: number): void {
+/** Each value has its number once: a second one, or a `?`, was written by hand, and would quietly be one of the values. */
+function refuseOwn(text: string, count: number): void {
   const seen = new Set<string>();
-  for (const [, , number] of text.matchAll(token)) {
-    if (number === undefined || Number(number) > count) continue;
-    if (seen.has(number)) {
+  for (const [found, , number, mark] of text.matchAll(token)) {
+    if (mark === undefined && (number === undefined || Number(number) > count)) continue;
+    if (mark !== undefined || seen.has(number as string)) {
       const advice = 'values are numbered by the template itself, so write ${…} wherever one is meant';
-      throw new MarqueError('SQL_INVALID', `$${number} stands in the text beside values: ${advice}`);
+      throw new MarqueError('SQL_INVALID', `${found} stands in the text beside values: ${advice}`);
     }
-    seen.add(number);
+    seen.add(number as string);
   }
 }

@@ -174,8 +174,11 @@ export interface ReadAsking extends Asking {
 
 /** How a SELECT of a user is answered. */
 export interface SqlAsking extends Asking {
-  /** Told from time to time which part of the work is done, above 0 and up to 1, as far as DuckDB knows. Where it throws, the query rejects with that. */
-  readonly onProgress?: ((fraction: number | null, elapsedMs: number) => void) | undefined;
+  /**
+   * Told ten times a second which part of the work is done, above 0 and up to 1, null where DuckDB does not know, and for how many
+   * milliseconds it has been worked on. Where it throws, or rejects, the query rejects with that.
+   */
+  readonly onProgress?: ((fraction: number | null, elapsedMs: number) => unknown) | undefined;
 }
 
 /** One consistent state of all tables. It stays readable, and the same, until it is released. */

@@ -1,5 +1,6 @@
 import { type AnalysisOptions, checkAnalysis, checkNames, partOf } from './analytics.ts';
 import { MarqueError, show } from './error.ts';
+import { statuses } from './predicate-check.ts';
 import { quoteName } from './quote.ts';
 import { findRuns, type RunName } from './run-names.ts';
 import { runsBetween } from './extent.ts';
@@ -31,8 +32,6 @@ export type WideRow = {
 };
 
 const fixed = ['id', 'sid', 'flow', 'run', 'step', 'status', 'started_at', 'duration_ms'];
-
-const statuses: readonly Status[] = ['ok', 'error', 'retried', 'skipped'];
 
 /**
  * A table with one row a scope. DuckDB's PIVOT wants to know its columns: those are asked for first, from the same snapshot, with the types

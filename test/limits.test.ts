@@ -29,6 +29,12 @@ describe.each(storages)('%s', (_name, make) => {
     ]);
   });
 
+  test('refuses an option that there is not, with the one that was meant', () => {
+    const options = { thread: 3 } as StorageOptions;
+    const expected = { code: 'OPTION_INVALID', message: 'there is no option "thread". Did you mean "threads"?' };
+    expect(() => make(temporaryFolder(), options)).toThrow(expect.objectContaining(expected));
+  });
+
   test.each<[string, unknown]>([
     ['memoryLimit', '2'],
     ['memoryLimit', 'much'],

@@ -108,6 +108,8 @@ describe.each(kinds)('%s: sql', (_name, make) => {
       },
     ]);
     expect(() => storage.sql`SELECT $1 AS a, ${5} AS b`).toThrow(/^\$1 stands in the text beside values/);
+    expect(() => storage.sql`SELECT ${'x'} AS a, ? AS b, ${'y'} AS c`).toThrow(/^\? stands in the text beside values/);
+    expect(await storage.sql`SELECT ${'x'} || '?' AS "a?" -- why?`).toEqual([{ 'a?': 'x?' }]);
   });
 
   test('takes what stands in data for no failure of the database, whatever it says', async () => {
@@ -283,6 +285,7 @@ test('progress is told while DuckDB works, rising to at most 1, and what it thro
     throw broken;
   };
   await expect(connection.query(slow, [], { onProgress, signal: AbortSignal.timeout(60_000) })).rejects.toBe(broken);
+  await expect(connection.query(slow, [], { onProgress: () => Promise.reject(broken) })).rejects.toBe(broken);
   const endless = { text: 'SELECT count(*) FROM range(100000000000) t(i) WHERE hash(i) = 1', values: [] };
   const asking = { onProgress: () => undefined, signal: AbortSignal.timeout(200) };
   await expect(connection.query(endless, [], asking)).rejects.toMatchObject({ name: 'TimeoutError' });

@@ -1,6 +1,7 @@
 import { MarqueError, messageOf, show } from '../error.ts';
 import { lastWords, onExit } from '../exit.ts';
 import { flushPolicy, type FlushPolicy } from '../flush-policy.ts';
+import { checkOptionNames } from '../options.ts';
 import { type CurrentRun, planSearch, type SearchOptions } from '../plan.ts';
 import { Query } from '../query.ts';
 import { Queue } from '../queue.ts';
@@ -54,6 +55,7 @@ export abstract class Storage extends History implements AsyncDisposable {
 
   constructor(store: Store, options: StorageOptions = {}) {
     super();
+    checkOptionNames(options, ['flush', 'durability', 'memoryLimit', 'threads', 'sqlFiles']);
     checkLimits(options);
     this.#store = store;
     this.#limits = { memoryLimit: options.memoryLimit, threads: options.threads };
