@@ -176,7 +176,7 @@ describe('export', () => {
     for (const table of ['scopes', 'tags', 'artifacts', 'logs', 'edges', 'runs'] as const) {
       const path = join(folder, `${table}.parquet`);
       const { rows } = await storage.export(path, { table });
-      const wanted = await storage.sql(Object.assign([`FROM ${table} ORDER BY ALL`], { raw: [''] }));
+      const wanted = await storage.sql(template(`FROM ${table} ORDER BY ALL`));
       expect(await plainly('FROM read_parquet($1) ORDER BY ALL', path)).toEqual(wanted);
       expect(rows).toBe(wanted.length);
       await storage.export(join(folder, `${table}.jsonl`), { table });
@@ -192,7 +192,7 @@ describe('export', () => {
     const text = "it's $1";
     const whole = storage.sql`SELECT i AS "n n", ${text} AS text, sum(i) OVER (ORDER BY i) AS huge, 1.5::DECIMAL(4,2) AS decimal, DATE '2020-02-03' AS day,
       TIMESTAMPTZ '2020-02-03 04:05:06.789+02' AS zoned, INTERVAL 1 DAY AS span, {'sid': i, 'at': TIMESTAMP '2020-01-01', "q""": [1::UTINYINT]} AS nested,
-      MAP {'a': i} AS map, 'a'::ENUM('a', 'b') AS word, NULL AS nothing, i AS "n n", [1, 2]::INTEGER[2] AS fixed, '\\xFF'::BLOB AS bytes
+      MAP {'a': i} AS map, 'a'::ENUM('a', 'b') AS word, NULL AS nothing, i AS "n n", [1, 2]::INTEGER[2] AS fixed, '\xFF'::BLOB AS bytes
       FROM range(${3n}) AS t(i) ORDER BY i DESC -- done ;`;
     expect((await storage.export(path, { query: whole })).rows).toBe(3);
     const rows = await plainly('FROM read_parquet($1)', path);
@@ -221,7 +221,7 @@ describe('export', () => {
   test('of a query takes the text that awaiting it takes: a semicolon at its end, also before a comment, and no bracket too many', async () => {
     const storage = await sampled();
     const folder = temporaryFolder();
-    const sql = (text: string) => storage.sql(Object.assign([text], { raw: [''] }));
+    const sql = (text: string) => storage.sql(template(text));
     const texts = [
       'SELECT 1 AS x; -- hi',
       `SELECT 1 AS x /* ; */ ;;\n-- a;b`,
@@ -246,7 +246,7 @@ describe('export', () => {
     const storage = await sampled();
     const names = ['file_row_number', 'filename', 'c1', 'c0', 'row', 'bytes', '__proto__', 'a"b', 'ü 🦦'];
     const list = names.map((name, index) => `${index} AS "${name.replaceAll('"', '""')}"`).join(', ');
-    const query = storage.sql(Object.assign([`SELECT ${list}`], { raw: [''] }));
+    const query = storage.sql(template(`SELECT ${list}`));
     for (const extension of ['parquet', 'arrow', 'arrows', 'csv', 'jsonl']) {
       const path = join(temporaryFolder(), `x.${extension}`);
       expect((await storage.export(path, { query })).rows).toBe(1);
@@ -277,7 +277,7 @@ describe('export', () => {
     for (const extension of ['parquet', 'arrow', 'csv', 'jsonl']) {
       const path = join(folder, `x.${extension}`);
       for (const time of times) {
-        const query = storage.sql(Object.assign([`SELECT ${time} AS at`], { raw: [''] }));
+        const query = storage.sql(template(`SELECT ${time} AS at`));
         await expect(storage.export(path, { query }), `${extension} ${time}`).rejects.toMatchObject({
           code: 'SQL_INVALID',
           message: expect.stringContaining('cast the column to VARCHAR') as string,
@@ -436,3 +436,8 @@ describe('export', () => {
     });
   });
 });
+
+/** What a template tag is called with for a text that is only known when it runs. */
+function template(text: string): TemplateStringsArray {
+  return Object.assign([text], { raw: [text] });
+}
